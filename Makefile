@@ -1,0 +1,87 @@
+# Lockgate's tasks. `make` alone lists them.
+#
+# Each target makes what it needs: a virtual environment with the project in it (editable), rebuilt only when
+# pyproject.toml changes. PYTHON=python3.13 picks the interpreter; without it the newest usable one is found.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?=
+JOBS ?= 2
+ARGS ?=
+
+# .venv belongs to the default Python; a Python that is asked for by name gets .venv-3.13 beside it, unless
+# it is the one that .venv has. So changing to and fro rebuilds nothing.
+ifeq ($(strip $(PYTHON)),)
+VENV := .venv
+else
+MINOR := $(shell tools/find-python --minor "$(PYTHON)")
+ifeq ($(MINOR),)
+$(error PYTHON=$(PYTHON) cannot be used)
+endif
+VENV := $(shell grep -qs '^version = $(MINOR)\.' .venv/pyvenv.cfg && echo .venv || echo .venv-$(MINOR))
+endif
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+
+.PHONY: help serve test lint format unit conformance fuzz bench peers peers-clean clean distclean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
+
+serve: $(VENV)/.serve-stamp ## run a protected server on this machine (ARGS="--config lockgate.toml", or a folder)
+	@$(BIN)/lockgate serve $(ARGS)
+
+test: lint ## everything that must be green: lint, types, import rules, all tests, the conformance table
+	$(BIN)/pytest -n $(JOBS) --conformance=check $(ARGS)
+
+lint: $(VENV)/.test-stamp ## format check, ruff, mypy --strict, import rules
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy --strict src
+	$(BIN)/lint-imports
+
+format: $(VENV)/.test-stamp ## put the sources into the project's format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+unit: $(VENV)/.test-stamp ## the tests without other people's programs
+	$(BIN)/pytest -n $(JOBS) -m "not interop" $(ARGS)
+
+conformance: $(VENV)/.test-stamp ## run all tests and write docs/conformance.md anew
+	$(BIN)/pytest -n $(JOBS) --conformance=write $(ARGS)
+
+fuzz: $(VENV)/.test-stamp ## the property tests with many more examples and a new seed
+	$(BIN)/pytest -n $(JOBS) -m hypothesis --hypothesis-profile=fuzz --timeout=3600 $(ARGS)
+
+bench: $(VENV)/.test-stamp ## this server beside the peers that are installed; prints a table
+	$(BIN)/python bench/bench.py $(ARGS)
+
+peers: ## other people's servers and clients for the interop tests (Debian, root)
+	@python=$$(tools/find-python $(PYTHON)) && exec "$$python" tools/peers.py install
+
+peers-clean: ## take away what `make peers` put down, packages of the system excepted
+	@python=$$(tools/find-python $(PYTHON)) && exec "$$python" tools/peers.py remove
+
+clean: ## caches and build products
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage htmlcov dist build
+	find src tests bench tools -name __pycache__ -type d -prune -exec rm -rf {} +
+
+distclean: clean ## clean, and the virtual environments
+	rm -rf .venv .venv-*
+
+# The environment itself is made once; `make distclean` takes it away when its Python is gone.
+$(VENV)/.made:
+	@python=$$(tools/find-python $(PYTHON)) && echo "Making $(VENV) with $$python" && "$$python" -m venv --clear $(VENV)
+	@touch $@
+
+$(VENV)/.serve-stamp: pyproject.toml | $(VENV)/.made
+	@echo "Installing the server into $(VENV)"
+	@$(PIP) --editable '.[server,cli]'
+	@touch $@
+
+$(VENV)/.test-stamp: pyproject.toml | $(VENV)/.made
+	@echo "Installing the server and the development tools into $(VENV)"
+	@$(PIP) --editable '.[test]'
+	@touch $(VENV)/.serve-stamp $@
