@@ -1,0 +1,244 @@
+"""What must agree across the sections of a configuration, and the files that it names.
+
+Each check says what does not fit, why, and what to write. Sections that are wrong by themselves are passed
+as None and left out, so that all problems of a file can be told together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from lockgate.accounts.base import CertificateRule, ClearCommandChannel, Protection
+from lockgate.errors import shorten
+
+from .config_models import AccountConfig, ListenerConfig, ListenerTls, PolicyConfig, TlsConfig, merged
+from .config_text import KeyPath
+
+__all__ = ["Parts", "cross_problems", "file_problems"]
+
+Found = Iterator[tuple[KeyPath, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The sections that must agree; None stands for one that is wrong by itself."""
+
+    listeners: tuple[ListenerConfig | None, ...]
+    policy: PolicyConfig | None
+    tls: TlsConfig | None
+    accounts: tuple[AccountConfig | None, ...]
+
+
+def cross_problems(parts: Parts) -> Found:
+    """Yield the place and the message of each thing that does not fit together; does no I/O."""
+    yield from _same_endpoints(parts)
+    yield from _same_names(parts)
+    if parts.policy is None:
+        return
+    if parts.tls is not None and parts.tls.client_ca is None:
+        yield from _missing_client_ca(parts, parts.policy)
+    for index, listener in enumerate(parts.listeners):
+        if listener is not None:
+            for key, message in _listener_problems(listener, merged(parts.policy, listener)):
+                yield ("listener", index, key), message
+    for index, account in enumerate(parts.accounts):
+        if account is not None:
+            for key, message in _account_problems(account, parts, parts.policy):
+                yield ("account", index, key), message
+
+
+def file_problems(parts: Parts) -> Found:
+    """Yield the place and the message of each file that cannot be read; does I/O."""
+    tls = parts.tls
+    if tls is None:
+        return
+    if any(one is None or one.tls is not ListenerTls.NONE for one in parts.listeners):
+        yield from _file_problem("certificate", tls.certificate, "the server's certificate chain (PEM)")
+        yield from _file_problem("key", tls.key, "the certificate's private key (PEM)")
+    if tls.client_ca is not None:
+        yield from _file_problem("client_ca", tls.client_ca, "the CA certificates of the clients (PEM)")
+
+
+def _file_problem(key: str, path: Path, meaning: str) -> Found:
+    try:
+        with path.open("rb"):
+            return
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+    yield ("tls", key), f"{key}: cannot read {path} ({reason}); put {meaning} there or correct the path"
+
+
+def _same_endpoints(parts: Parts) -> Found:
+    seen: dict[tuple[str, int], int] = {}
+    for index, listener in enumerate(parts.listeners):
+        if listener is None or listener.port == 0:
+            continue
+        first = seen.setdefault((listener.address, listener.port), index)
+        if first != index:
+            yield (
+                ("listener", index, "port"),
+                (
+                    f"[[listener]] number {first + 1} already has {listener.address} port {listener.port}; "
+                    "give this one another port or address"
+                ),
+            )
+
+
+def _same_names(parts: Parts) -> Found:
+    seen: dict[str, int] = {}
+    for index, account in enumerate(parts.accounts):
+        if account is None:
+            continue
+        first = seen.setdefault(account.name, index)
+        if first != index:
+            yield (
+                ("account", index, "name"),
+                (
+                    f'[[account]] number {first + 1} already has the name "{shorten(account.name)}"; '
+                    "names must differ"
+                ),
+            )
+
+
+def _missing_client_ca(parts: Parts, policy: PolicyConfig) -> Found:
+    """Client certificates cannot be asked for, nor judged, without a CA to trust."""
+    layers: list[tuple[KeyPath, CertificateRule | None]] = [(("policy",), policy.client_certificate)]
+    for table, entries in (("listener", parts.listeners), ("account", parts.accounts)):
+        layers += [((table, index), one.client_certificate) for index, one in enumerate(entries) if one]
+    for place, rule in layers:
+        if rule is not None and rule is not CertificateRule.OFF:
+            yield (
+                (*place, "client_certificate"),
+                (
+                    f'client_certificate = "{rule}" needs client_ca in [tls]: the file with the CA '
+                    "certificates that client certificates must come from"
+                ),
+            )
+    for index, account in enumerate(parts.accounts):
+        if account is not None and account.certificate_subject:
+            yield (
+                ("account", index, "certificate_subject"),
+                "certificate_subject needs client_ca in [tls]: without it no client certificate is asked for",
+            )
+
+
+def _listener_problems(listener: ListenerConfig, policy: PolicyConfig) -> Iterator[tuple[str, str]]:
+    if listener.tls is ListenerTls.NONE:
+        yield from _clear_listener_problems(policy)
+        return
+    if listener.tls is ListenerTls.IMPLICIT and policy.control is Protection.FORBIDDEN:
+        yield (
+            "tls",
+            (
+                'control = "forbidden" forbids every login on a listener with tls = "implicit"; '
+                'write control = "required" in this [[listener]]'
+            ),
+        )
+    yield from _policy_problems(policy)
+
+
+def _clear_listener_problems(policy: PolicyConfig) -> Iterator[tuple[str, str]]:
+    for key, what in (("control", "passwords"), ("data", "files")):
+        if getattr(policy, key) is Protection.REQUIRED:
+            yield (
+                "tls",
+                (
+                    f'a listener with tls = "none" cannot keep {key} = "required"; if {what} may go out in '
+                    f'clear there, say so in words: write {key} = "optional" in this [[listener]]; '
+                    'otherwise write tls = "explicit"'
+                ),
+            )
+    if policy.clear_command_channel is not ClearCommandChannel.OFF:
+        yield (
+            "tls",
+            (
+                'clear_command_channel = "after-login" has no meaning on a listener with tls = "none", which '
+                'has no TLS to end; write clear_command_channel = "off" in this [[listener]]'
+            ),
+        )
+    if policy.client_certificate is CertificateRule.REQUIRED:
+        yield (
+            "tls",
+            (
+                'client_certificate = "required" cannot be met on a listener with '
+                'tls = "none"; write client_certificate = "off" in this [[listener]]'
+            ),
+        )
+
+
+def _policy_problems(policy: PolicyConfig) -> Iterator[tuple[str, str]]:
+    """Yield what contradicts itself inside one merged policy."""
+    if policy.control is not Protection.FORBIDDEN:
+        return
+    if policy.data is Protection.REQUIRED:
+        # RFC 4217 §9: PBSZ and PROT need TLS on the control connection.
+        yield (
+            "control",
+            (
+                'control = "forbidden" and data = "required" contradict each other: PROT P needs TLS on the '
+                'control connection; write control = "optional" or data = "optional"'
+            ),
+        )
+    if policy.client_certificate is CertificateRule.REQUIRED:
+        yield (
+            "control",
+            (
+                'control = "forbidden" and client_certificate = "required" contradict each other;'
+                ' write control = "required" or client_certificate = "off"'
+            ),
+        )
+
+
+def _account_problems(
+    account: AccountConfig, parts: Parts, policy: PolicyConfig
+) -> Iterator[tuple[str, str]]:
+    for key, message in _certificate_problems(account, parts, policy):
+        yield key, f'account "{shorten(account.name)}": {message}'
+    if account.control is not None or account.data is not None or account.client_certificate is not None:
+        for key, message in _policy_problems(merged(policy, account)):
+            yield key, f'account "{shorten(account.name)}": {message}'
+
+
+def _certificate_problems(
+    account: AccountConfig, parts: Parts, policy: PolicyConfig
+) -> Iterator[tuple[str, str]]:
+    """Yield what makes an account unusable, or a certificate rule in it idle or too wide."""
+    subject = account.certificate_subject
+    if account.client_certificate is CertificateRule.SUFFICIENT and not subject:
+        yield (
+            "client_certificate",
+            (
+                '"sufficient" needs certificate_subject, or every trusted client could log in as this one; '
+                f'write certificate_subject = "CN={shorten(account.name)}"'
+            ),
+        )
+    if not account.password_hash and not subject:
+        yield (
+            "password_hash",
+            (
+                "neither password_hash nor certificate_subject is there, so nobody could log in; "
+                "write password_hash with what `lockgate account hash` prints"
+            ),
+        )
+    with_tls = [one for one in parts.listeners if one is not None and one.tls is not ListenerTls.NONE]
+    rules = {merged(policy, one, account).client_certificate for one in with_tls}
+    if not subject or not rules:
+        return
+    if not account.password_hash and CertificateRule.SUFFICIENT not in rules:
+        yield (
+            "certificate_subject",
+            (
+                "there is no password_hash, and a certificate alone does not suffice; "
+                'write client_certificate = "sufficient" in this [[account]] or add a password_hash'
+            ),
+        )
+    elif rules == {CertificateRule.OFF}:
+        yield (
+            "certificate_subject",
+            (
+                'it would be idle, because client_certificate = "off" holds here; write '
+                'client_certificate = "required", "optional" or "sufficient" in this [[account]]'
+            ),
+        )

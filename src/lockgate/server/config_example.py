@@ -1,0 +1,77 @@
+"""The commented example of a configuration, with every key; `lockgate config example` prints it.
+
+Given the files that it names, it is a valid configuration with every key at its default.
+"""
+
+from __future__ import annotations
+
+__all__ = ["EXAMPLE"]
+
+EXAMPLE = """\
+# Configuration of the Lockgate server.
+#
+# Check it:  lockgate config check lockgate.toml
+# Run it:    lockgate serve --config lockgate.toml
+#
+# Every key is shown with its default and may be left out, except an account's name and home.
+# Paths are relative to this file. ${VARIABLE} in a value comes from the environment ($${ is a plain ${).
+
+# Where control connections are taken; may stand several times.
+[[listener]]
+address = "127.0.0.1"             # "0.0.0.0": every IPv4 address, "::": every IPv6 address
+port = 2121
+tls = "explicit"                  # explicit (AUTH TLS) | implicit (TLS at once) | none (clear FTP only)
+                                  # any key of [policy] may stand here too, for this listener alone
+
+[[listener]]
+address = "127.0.0.1"
+port = 2990
+tls = "implicit"
+
+[tls]
+certificate = "server.pem"        # the chain, PEM, the server's own certificate first
+key = "server.key"                # its private key, PEM, without a passphrase
+client_ca = ""                    # the CA of the clients, PEM; when set, client certificates are asked for
+minimum_version = "1.2"           # 1.2 | 1.3
+ciphers = ""                      # OpenSSL cipher list for TLS 1.2; empty: the safe default
+
+# What must be protected, and how. A [[listener]] may say otherwise, and an [[account]] has the last word.
+[policy]
+control = "required"              # required | optional | forbidden: must USER be protected
+data = "required"                 # required | optional | forbidden: must files and listings be protected
+session_reuse = "auto"            # required | auto | off: must data resume control's TLS session
+require_close_notify = true       # an upload that ends without TLS's own end mark is not complete
+client_certificate = "off"        # off | optional | required | sufficient (USER alone logs in)
+clear_command_channel = "off"     # off | after-login: may CCC end TLS on the control connection
+legacy_auth = true                # take AUTH SSL, TLS-P and TLS-C too
+
+[passive]
+ports = "0"                       # "0": any free port; or "50000-50100", which a firewall must let in
+address = ""                      # the IPv4 address in 227; empty: the control connection's own
+
+[active]
+enabled = true                    # PORT and EPRT, to the control peer's address and ports above 1023 only
+
+[limits]
+sessions = 10000
+sessions_per_address = 100
+transfers = 1000                  # data connections at the same time
+idle_seconds = 300                # without a command and without a transfer
+handshake_seconds = 15            # for a TLS handshake
+data_open_seconds = 30            # for the data connection to come about
+stall_seconds = 120               # without a byte moving on a data connection
+login_attempts = 3                # then the session ends
+
+[accounts]
+database = ""                     # for later versions; empty: only the [[account]] entries of this file
+
+# One who may log in; may stand several times.
+[[account]]
+name = "alice"
+# No known password fits this one. Make your own with: lockgate account hash
+password_hash = "$argon2id$v=19$m=47104,t=1,p=1$xi3zwYDDNTHSyxqZ3/Nb3A$tTvI5KpJKp7EcYp4YOOTmELE7WJ34B1wJm2LCuDarus"
+home = "files/alice"              # created if missing; the account sees nothing outside
+certificate_subject = ""          # RFC 4514, e.g. "CN=alice,O=Example": in the client certificate's subject
+permissions = "read write delete list mkdir rename"
+                                  # any key of [policy] may stand here too, for this account alone
+"""  # noqa: E501
