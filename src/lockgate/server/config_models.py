@@ -260,7 +260,7 @@ class AccountConfig(PolicyOverrides):
 
     name: str
     home: _Path
-    password_hash: str = ""
+    password_hash: str = Field(default="", repr=False)
     certificate_subject: str = ""
     permissions: Permission = Field(default_factory=Permission.everything)
 
