@@ -1,4 +1,4 @@
-"""TLS over bytes on the standard library's ssl: policies, contexts, an engine on memory BIOs, bindings and identities.
+"""TLS over bytes on the standard library's ssl: policies, contexts, an engine, bindings and identities.
 
 Knows no sockets and no FTP words; who is the TLS client on which connection is decided by its callers.
 """

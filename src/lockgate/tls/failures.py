@@ -1,0 +1,112 @@
+"""Turns OpenSSL's errors into ours, which name the cause and what to do about it.
+
+Shared by the engine and by whoever runs handshakes on blocking sockets. Must not decide anything.
+"""
+
+from __future__ import annotations
+
+import ssl
+
+from lockgate.errors import CertificateRejected, HandshakeFailed, TlsError, shorten
+
+__all__ = ["explain_handshake", "explain_stream"]
+
+# OpenSSL's reason -> (what happened, what to do about it).
+_CAUSES = {
+    "UNSUPPORTED_PROTOCOL": ("the peer speaks no TLS version that is allowed here", "TLS 1.2 is the floor"),
+    "NO_PROTOCOLS_AVAILABLE": ("no TLS version is left to speak", "check minimum and maximum version"),
+    "WRONG_VERSION_NUMBER": (
+        "what the peer sent is not TLS",
+        "check the port, and explicit against implicit TLS",
+    ),
+    "HTTP_REQUEST": ("the peer speaks HTTP, not TLS", "check the port"),
+    "NO_SHARED_CIPHER": ("no cipher suite in common", "check the ciphers and the certificate's key type"),
+    "TLSV1_ALERT_PROTOCOL_VERSION": ("the peer refuses our TLS versions", "TLS 1.2 is the floor"),
+    "SSLV3_ALERT_HANDSHAKE_FAILURE": (
+        "the peer found nothing acceptable in our offer (alert handshake_failure)",
+        "check versions, ciphers and whether it wants a client certificate",
+    ),
+    "TLSV13_ALERT_CERTIFICATE_REQUIRED": (
+        "the peer wants a certificate of ours and got none",
+        "give one (--cert and --key)",
+    ),
+    "TLSV1_ALERT_NO_APPLICATION_PROTOCOL": ("the peer does not take ALPN 'ftp'", "check the port"),
+}
+
+# Alerts about the certificate that *we* showed.
+_OUR_CERTIFICATE_ALERTS = (
+    "UNKNOWN_CA",
+    "BAD_CERTIFICATE",
+    "CERTIFICATE_EXPIRED",
+    "CERTIFICATE_REVOKED",
+    "CERTIFICATE_UNKNOWN",
+    "UNSUPPORTED_CERTIFICATE",
+    "ACCESS_DENIED",
+)
+
+
+def explain_handshake(error: Exception, *, server_side: bool) -> HandshakeFailed:
+    """Return our exception for an error of a TLS handshake; the caller raises it `from` the error.
+
+    Does not block. The peer's own words never come in: OpenSSL's messages are its own.
+
+    Args:
+        error: What `ssl` raised; `ssl.SSLError`, or `OSError` on sockets.
+        server_side: Whether we are the TLS server, which decides what remedy is named.
+
+    Returns:
+        `CertificateRejected` when the peer's certificate was at fault, else `HandshakeFailed`.
+    """
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return CertificateRejected(_verification(error, server_side=server_side))
+    if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError | ConnectionError):
+        return HandshakeFailed("TLS handshake: the peer closed the connection before it was done")
+    if isinstance(error, TimeoutError):
+        return HandshakeFailed("TLS handshake: the peer did not answer in time")
+    reason = _reason(error)
+    if reason == "PEER_DID_NOT_RETURN_A_CERTIFICATE":
+        return CertificateRejected("the client showed no certificate, and the policy requires one")
+    return HandshakeFailed(f"TLS handshake: {_cause(error, reason)}")
+
+
+def explain_stream(error: ssl.SSLError) -> TlsError:
+    """Return our exception for an error of an established TLS stream; does not block.
+
+    In TLS 1.3 a server judges the client's certificate after the client's handshake is done, so its
+    refusal shows only here (RFC 8446 §4.4.2.4); it comes out as `HandshakeFailed` all the same.
+    """
+    reason = _reason(error)
+    if reason == "TLSV13_ALERT_CERTIFICATE_REQUIRED" or _is_about_our_certificate(reason):
+        return HandshakeFailed(f"TLS handshake: {_cause(error, reason)}")
+    return TlsError(f"TLS stream: {_cause(error, reason)}")
+
+
+def _reason(error: Exception) -> str:
+    reason = getattr(error, "reason", None)
+    return reason if isinstance(reason, str) else ""
+
+
+def _is_about_our_certificate(reason: str) -> bool:
+    return "_ALERT_" in reason and reason.endswith(_OUR_CERTIFICATE_ALERTS)
+
+
+def _cause(error: Exception, reason: str) -> str:
+    if reason in _CAUSES:
+        what, remedy = _CAUSES[reason]
+        return f"{what}: {remedy}"
+    if _is_about_our_certificate(reason):
+        alert = reason.partition("_ALERT_")[2].lower()
+        return f"the peer does not accept our certificate (alert {alert}): check which CA it trusts"
+    if "_ALERT_" in reason:
+        return f"the peer sent the fatal alert {reason.partition('_ALERT_')[2].lower()}"
+    return shorten(reason.replace("_", " ").lower() or str(error), 120)
+
+
+def _verification(error: ssl.SSLCertVerificationError, *, server_side: bool) -> str:
+    why = shorten(str(getattr(error, "verify_message", "") or error), 160)
+    if server_side:
+        return f"the client's certificate does not verify: {why}; client_ca must hold the CA that signed it"
+    return (
+        f"the server's certificate does not verify: {why}; "
+        "if it is the right server, trust its CA (trust=, --ca FILE) or pin the certificate (--pin SHA256)"
+    )

@@ -1,0 +1,160 @@
+"""Who a peer is by its certificate: fingerprints, pins, and the identity that accounts are compared with.
+
+Fingerprints and pins need the standard library only; reading subjects needs `cryptography`, a server's
+library. Must not decide who may come in, and must not verify chains: TLS has done so before.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from dataclasses import dataclass
+
+from lockgate.errors import CertificateRejected, ConfigError, shorten
+
+__all__ = ["Identity", "check_pin", "fingerprint", "from_certificate", "parse_pin", "parse_subject"]
+
+_SHA256_BYTES = 32
+
+Rdn = frozenset[tuple[str, str]]
+"""A relative distinguished name: attribute types (dotted) with values; most have one."""
+
+
+def fingerprint(der: bytes) -> str:
+    """Return a certificate's SHA-256 fingerprint as people compare it: "AB:CD:...", 32 pairs."""
+    return hashlib.sha256(der).digest().hex(":").upper()
+
+
+def parse_pin(text: str) -> bytes:
+    """Return the 32 bytes of a SHA-256 fingerprint in hexadecimal, in any case, with or without colons.
+
+    A leading "sha256:" or "SHA256 Fingerprint=" (as `openssl x509 -fingerprint` prints it) may stand before
+    it.
+
+    Raises:
+        ConfigError: This is no SHA-256 fingerprint.
+    """
+    digits = text.strip()
+    for prefix in ("sha256 fingerprint=", "sha256:", "sha256="):
+        if digits.lower().startswith(prefix):
+            digits = digits[len(prefix) :].strip()
+            break
+    digits = digits.replace(":", "").replace(" ", "")
+    try:
+        pin = bytes.fromhex(digits)
+    except ValueError:
+        pin = b""
+    if len(pin) != _SHA256_BYTES:
+        raise ConfigError(f"{shorten(text)!r} is no SHA-256 fingerprint: write 64 hexadecimal digits")
+    return pin
+
+
+def check_pin(der: bytes | None, pin_sha256: bytes) -> None:
+    """Return if the peer's certificate is the pinned one.
+
+    Args:
+        der: The peer's certificate, or None when it showed none.
+        pin_sha256: The SHA-256 that it must have.
+
+    Raises:
+        CertificateRejected: It is another one.
+    """
+    if der is None:
+        raise CertificateRejected("the server showed no certificate, and one is pinned")
+    if not hmac.compare_digest(hashlib.sha256(der).digest(), pin_sha256):
+        raise CertificateRejected(
+            f"the server's certificate is not the pinned one: its fingerprint is {fingerprint(der)}; "
+            "ask the server's operator whether it was renewed before you pin that"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What a client certificate says about its holder; true as far as its CA is trusted.
+
+    Attributes:
+        subject_rfc4514: The subject as RFC 4514 writes it, for logs and people.
+        subject_rdns: The subject's relative distinguished names, in the certificate's order.
+        san_emails: The e-mail addresses among the alternative names.
+        san_dns: The host names among them.
+        san_uris: The URIs among them.
+        fingerprint_sha256: The certificate's fingerprint as `fingerprint` writes it.
+    """
+
+    subject_rfc4514: str
+    subject_rdns: tuple[Rdn, ...]
+    san_emails: tuple[str, ...]
+    san_dns: tuple[str, ...]
+    san_uris: tuple[str, ...]
+    fingerprint_sha256: str
+
+    def subject_matches(self, required_rfc4514: str) -> bool:
+        """Return whether each of these RDNs is in the subject, in any order; values count to the letter.
+
+        Args:
+            required_rfc4514: For example "CN=alice,O=Example". Nothing required matches nobody.
+
+        Raises:
+            ConfigError: This is no subject in RFC 4514's notation.
+        """
+        required = parse_subject(required_rfc4514)
+        return bool(required) and set(required) <= set(self.subject_rdns)
+
+
+def parse_subject(text: str) -> tuple[Rdn, ...]:
+    """Return the RDNs of a name in RFC 4514's notation, such as "CN=alice,O=Example".
+
+    Raises:
+        ConfigError: This is no such name.
+    """
+    from cryptography.x509 import Name
+
+    try:
+        return _rdns(Name.from_rfc4514_string(text))
+    except (ValueError, TypeError) as error:
+        raise ConfigError(
+            f"{shorten(text)!r} is no certificate subject: write it like CN=alice,O=Example (RFC 4514)"
+        ) from error
+
+
+def from_certificate(der: bytes) -> Identity:
+    """Return the identity in a certificate; takes some tens of microseconds.
+
+    Raises:
+        CertificateRejected: The certificate cannot be read.
+    """
+    from cryptography import x509
+
+    try:
+        certificate = x509.load_der_x509_certificate(der)
+        subject = certificate.subject
+        try:
+            names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        except x509.ExtensionNotFound:
+            names = x509.SubjectAlternativeName([])
+        return Identity(
+            subject_rfc4514=subject.rfc4514_string(),
+            subject_rdns=_rdns(subject),
+            san_emails=tuple(names.get_values_for_type(x509.RFC822Name)),
+            san_dns=tuple(names.get_values_for_type(x509.DNSName)),
+            san_uris=tuple(names.get_values_for_type(x509.UniformResourceIdentifier)),
+            fingerprint_sha256=fingerprint(der),
+        )
+    except (ValueError, TypeError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
+        raise CertificateRejected(
+            f"the client's certificate cannot be read: {shorten(str(error))}"
+        ) from error
+
+
+def _rdns(name: object) -> tuple[Rdn, ...]:
+    from cryptography.x509 import Name
+
+    assert isinstance(name, Name)
+    return tuple(
+        frozenset((attribute.oid.dotted_string, _text(attribute.value)) for attribute in rdn)
+        for rdn in name.rdns
+    )
+
+
+def _text(value: str | bytes) -> str:
+    return value.hex() if isinstance(value, bytes) else value
