@@ -1,0 +1,140 @@
+"""The root directory as a descriptor, and everything that is opened below it.
+
+Whoever wants a descriptor inside an account root gets it here and nowhere else. Must not know uploads or
+entries.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from lockgate.errors import IsADirectory, PermissionDenied, StorageError
+
+from ._openat2 import O_PATH, Opener, kernel_has_openat2, open_beneath, open_walking
+
+__all__ = ["FOLDER", "Descriptor", "Tree", "check_regular"]
+
+# A directory to work relative to: O_PATH needs no permission to list it (drop boxes have none).
+FOLDER = O_PATH | os.O_DIRECTORY
+# O_NONBLOCK: opening a FIFO must not wait for its other end. O_NOCTTY: no terminal becomes ours.
+_READ = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
+
+
+class Descriptor:
+    """A file descriptor that is given back at `close`, or when nobody holds this object any more."""
+
+    __slots__ = ("number",)
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def close(self) -> None:
+        """Give the descriptor back; may be called twice; raises what close says (a full network disk)."""
+        number, self.number = self.number, -1
+        if number >= 0:
+            os.close(number)
+
+    def __enter__(self) -> int:
+        return self.number
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        with contextlib.suppress(OSError):
+            self.close()
+
+
+class Tree:
+    """A directory tree that nothing leads out of; thread-safe.
+
+    Args:
+        root: The directory; links in *this* path are followed, it is the operator's.
+        use_openat2: None asks the kernel; False forces the component walk.
+
+    Raises:
+        OSError: The root cannot be opened.
+    """
+
+    def __init__(self, root: Path, use_openat2: bool | None = None) -> None:
+        wanted = kernel_has_openat2() if use_openat2 is None else use_openat2
+        self._open: Opener = open_beneath if wanted else open_walking
+        self._root: Descriptor | None = Descriptor(os.open(root, FOLDER | os.O_CLOEXEC))
+
+    def close(self) -> None:
+        """Give the root back as soon as no call uses it; may be called twice.
+
+        A call under way holds the object: closing the number under it could make it work below whatever
+        directory gets the same number next.
+        """
+        self._root = None
+
+    def open(self, parts: Sequence[bytes], flags: int) -> Descriptor:
+        """Open a path below the root; raises `OSError`."""
+        root = self._root
+        if root is None:
+            raise StorageError("this storage has been closed")
+        return Descriptor(self._open(root.number, parts, flags))
+
+    def folder(self, parts: Sequence[bytes]) -> Descriptor:
+        """Open a directory to work relative to."""
+        return self.open(parts, FOLDER)
+
+    def stat(self, parts: Sequence[bytes]) -> os.stat_result:
+        """Return the status of a path, links inside the root followed."""
+        with self.open(parts, O_PATH if O_PATH != os.O_RDONLY else _READ) as descriptor:
+            return os.fstat(descriptor)
+
+    def open_regular(self, parts: Sequence[bytes]) -> tuple[Descriptor, os.stat_result]:
+        """Open a regular file for reading; never waits for a FIFO, never opens a device.
+
+        Opening alone makes some devices act (a tape rewinds), so the kind is looked at before, on an O_PATH
+        descriptor, and again after, in case the name was swapped meanwhile.
+        """
+        check_regular(self.stat(parts))
+        opened = self.open(parts, _READ)
+        try:
+            status = os.fstat(opened.number)
+            check_regular(status)
+        except BaseException:
+            opened.close()
+            raise
+        return opened, status
+
+    @contextlib.contextmanager
+    def changeable(self, parts: Sequence[bytes]) -> Iterator[str | int]:
+        """Hold a file or directory so that `os.chmod` and `os.utime` reach it and nothing else.
+
+        fchmod does not take O_PATH descriptors and an ordinary one needs read permission, which the owner may
+        have taken from himself; the descriptor's own magic link needs neither and cannot be swapped by
+        anybody.
+        """
+        has_links = _has_descriptor_links()
+        with self.open(parts, O_PATH if has_links else _READ) as descriptor:
+            mode = os.fstat(descriptor).st_mode
+            if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+                raise PermissionDenied("neither a file nor a directory: it is not changed")
+            yield f"/proc/self/fd/{descriptor}" if has_links else descriptor
+
+
+def check_regular(status: os.stat_result) -> None:
+    """Refuse everything but regular files.
+
+    Raises:
+        IsADirectory: It is a directory.
+        PermissionDenied: It is a FIFO, a device or a socket.
+    """
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectory("a file is needed and this is a directory")
+    if not stat.S_ISREG(status.st_mode):
+        raise PermissionDenied("not a regular file: it is neither read nor replaced")
+
+
+@functools.cache
+def _has_descriptor_links() -> bool:
+    return os.path.isdir("/proc/self/fd")  # noqa: PTH112 - a system interface, no path of ours

@@ -1,0 +1,167 @@
+"""Beginning an upload on the local disk: which content it starts from, under which hidden name it grows.
+
+The existing target is only ever read here. Every upload has a hidden file of its own beside the target (so
+that the commit is a rename within one directory); an interrupted one that is kept has one fixed hidden name
+per target, and whoever resumes it first takes it away under a name of his own, so that no two uploads ever
+write to one file.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lockgate.errors import AlreadyExists, IsADirectory, PermissionDenied, shorten
+
+from ._handles import LocalWriter, Upload, copy_content
+from ._names import HiddenNames
+from ._tree import Descriptor, Tree, check_regular
+from .base import OffsetBeyondEnd, WriteMode
+
+__all__ = ["UploadSettings", "begin_upload", "kept_size"]
+
+_WRITE = os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+
+
+@dataclass(frozen=True, slots=True)
+class UploadSettings:
+    """What holds for every upload of one storage.
+
+    Attributes:
+        names: The hidden names.
+        fsync: Synchronise at the commit.
+        file_mode: Permission bits of new files.
+    """
+
+    names: HiddenNames
+    fsync: bool
+    file_mode: int
+
+
+def begin_upload(
+    tree: Tree, settings: UploadSettings, path: str, *, mode: WriteMode, offset: int
+) -> LocalWriter:
+    """Begin an upload; see `Storage.open_write`. Raises `OSError` and storage errors."""
+    parts = settings.names.new(path)
+    if not parts:
+        raise IsADirectory("the root is a directory")
+    target = parts[-1]
+    folder = tree.folder(parts[:-1])
+    existing = _look_at_target(tree, folder.number, parts)
+    if mode is WriteMode.CREATE_NEW and existing is not None:
+        raise AlreadyExists(f"the name is taken: {shorten(path)}")
+    replaced = existing if existing is not None and stat.S_ISREG(existing.st_mode) else None
+    upload = Upload(
+        path=path,
+        folder=folder,
+        target=target,
+        working=settings.names.working(target),
+        kept=settings.names.kept(target),
+        # As writing into the file would have left it; set-uid and the like do not survive new content.
+        mode=settings.file_mode if replaced is None else replaced.st_mode & 0o777,
+        exclusive=mode is WriteMode.CREATE_NEW,
+        fsync=settings.fsync,
+    )
+    if mode is WriteMode.RESUME:
+        return _resume(tree, upload, parts, offset=offset, has_target=replaced is not None)
+    if mode is WriteMode.APPEND:
+        if replaced is not None:
+            return _copy_on_write(tree, upload, parts, count=None)
+        size = kept_size(folder.number, upload.kept)
+        return (_take_kept(upload, size) if size else None) or _fresh(upload)
+    return _fresh(upload)
+
+
+def kept_size(folder: int, kept: bytes) -> int | None:
+    """Return the length of a kept partial upload, None without one."""
+    try:
+        status = os.stat(kept, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+    return status.st_size if stat.S_ISREG(status.st_mode) else None
+
+
+def _look_at_target(tree: Tree, folder: int, parts: Sequence[bytes]) -> os.stat_result | None:
+    """Return the target's status, None if the name is free; refuse what an upload may not replace.
+
+    The rename at the commit would replace anything, so what writing in place would have refused is refused
+    here. A link is judged by what it leads to and replaced itself; what it leads to stays as it is.
+    """
+    name = parts[-1]
+    try:
+        status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+    if stat.S_ISLNK(status.st_mode):
+        try:
+            status = tree.stat(parts)
+        except FileNotFoundError:
+            return status
+        check_regular(status)
+        return status
+    check_regular(status)
+    if not os.access(name, os.W_OK, dir_fd=folder, effective_ids=True):
+        raise PermissionDenied("the file is write-protected")
+    return status
+
+
+def _fresh(upload: Upload) -> LocalWriter:
+    return LocalWriter(upload, _create(upload), position=0)
+
+
+def _create(upload: Upload) -> Descriptor:
+    flags = _WRITE | os.O_CREAT | os.O_EXCL
+    return Descriptor(os.open(upload.working, flags, 0o600, dir_fd=upload.folder.number))
+
+
+def _resume(
+    tree: Tree, upload: Upload, parts: Sequence[bytes], *, offset: int, has_target: bool
+) -> LocalWriter:
+    size = kept_size(upload.folder.number, upload.kept)
+    if size is not None and size >= offset:
+        writer = _take_kept(upload, offset)
+        if writer is not None:
+            return writer
+    if has_target:
+        return _copy_on_write(tree, upload, parts, count=offset)
+    if offset:
+        raise OffsetBeyondEnd(f"cannot continue at {offset}: only {size or 0} bytes are stored")
+    return _fresh(upload)
+
+
+def _take_kept(upload: Upload, offset: int) -> LocalWriter | None:
+    """Make the kept partial this upload's own, cut to the offset; None when somebody else was faster."""
+    folder = upload.folder.number
+    try:
+        # First the time: the clean-up judges by it and must not take the file out of our hands.
+        os.utime(upload.kept, dir_fd=folder, follow_symlinks=False)
+        os.rename(upload.kept, upload.working, src_dir_fd=folder, dst_dir_fd=folder)
+    except FileNotFoundError:
+        return None
+    opened = Descriptor(os.open(upload.working, _WRITE, dir_fd=folder))
+    if os.fstat(opened.number).st_size < offset:  # another, shorter one was kept in between
+        opened.close()
+        os.rename(upload.working, upload.kept, src_dir_fd=folder, dst_dir_fd=folder)
+        return None
+    os.ftruncate(opened.number, offset)
+    os.lseek(opened.number, offset, os.SEEK_SET)
+    return LocalWriter(upload, opened, position=offset)
+
+
+def _copy_on_write(tree: Tree, upload: Upload, parts: Sequence[bytes], *, count: int | None) -> LocalWriter:
+    """Begin with the first `count` bytes of the target (None: all of it)."""
+    source, status = tree.open_regular(parts)
+    wanted = status.st_size if count is None else count
+    if wanted > status.st_size:
+        raise OffsetBeyondEnd(f"cannot continue at {wanted}: only {status.st_size} bytes are stored")
+    with source as descriptor:
+        opened = _create(upload)
+        writer = LocalWriter(upload, opened, position=wanted)
+        try:
+            copy_content(descriptor, opened.number, wanted)
+        except BaseException:
+            writer.discard()
+            raise
+    return writer

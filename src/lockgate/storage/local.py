@@ -1,0 +1,270 @@
+"""Files on the local disk, below one root directory that nothing leads out of.
+
+Every access starts at the root's descriptor and is resolved by the kernel (`openat2`) or by a walk that
+follows no link; calls on names work relative to a descriptor of the parent directory. No absolute path is
+ever put together here.
+Blocking: called in worker threads.
+"""
+
+from __future__ import annotations
+
+import errno
+import math
+import os
+import stat
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from lockgate.errors import (
+    AlreadyExists,
+    DirectoryNotEmpty,
+    NameRejected,
+    NotADirectory,
+    NotFound,
+    PermissionDenied,
+    StorageError,
+    shorten,
+)
+
+from ._failures import Translated, storage_error
+from ._handles import LocalReader, LocalWriter
+from ._names import HIDDEN_PREFIX, HiddenNames, from_bytes, unique_name
+from ._scan import LocalScan, local_entry
+from ._tree import Descriptor, Tree
+from ._uploads import UploadSettings, begin_upload, kept_size
+from .base import Entry, WriteMode
+
+__all__ = ["LocalStorage"]
+
+_LISTED: Final = os.O_RDONLY | os.O_DIRECTORY
+# Names with 32 random bits collide once in a directory of some ten thousand; eight in a row do not.
+_UNIQUE_ATTEMPTS: Final = 8
+
+
+class LocalStorage:
+    """A directory of the local disk as a `Storage`; thread-safe, one instance can serve many sessions.
+
+    Symbolic links inside the tree are followed while they stay inside; without openat2 none is followed.
+    Uploads to a link replace the link.
+
+    Args:
+        root: The directory that is "/" to clients; it must exist.
+        fsync: Synchronise each upload to the disk before it is acknowledged.
+        umask: Permission bits that new files and directories do not get.
+        hidden_prefix: What the backend's own hidden files start with; clients can neither see nor make such
+        names. use_openat2: None asks the kernel; False forces the component walk.
+
+    Raises:
+        StorageError: The root cannot be opened.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        fsync: bool = False,
+        umask: int = 0o027,
+        hidden_prefix: str = HIDDEN_PREFIX,
+        use_openat2: bool | None = None,
+    ) -> None:
+        self._names = HiddenNames(hidden_prefix)
+        self._settings = UploadSettings(names=self._names, fsync=fsync, file_mode=0o666 & ~umask)
+        self._folder_mode = 0o777 & ~umask
+        with Translated("/"):
+            self._tree = Tree(root, use_openat2)
+
+    def stat(self, path: str) -> Entry:
+        """Return what is known about a path; links inside the root are followed."""
+        parts = self._names.existing(path)
+        with Translated(path):
+            return local_entry(from_bytes(parts[-1]) if parts else "/", self._tree.stat(parts))
+
+    def scan(self, path: str) -> LocalScan:
+        """Return the entries of a directory, unsorted; opened at once, read piece by piece."""
+        parts = self._names.existing(path)
+        with Translated(path):
+            folder = self._tree.open(parts, _LISTED)
+            return LocalScan(folder, self._names, path=path, depth=len(parts))
+
+    def open_read(self, path: str) -> LocalReader:
+        """Open a regular file for reading; FIFOs and devices are refused without waiting."""
+        parts = self._names.existing(path)
+        with Translated(path):
+            opened, status = self._tree.open_regular(parts)
+            return LocalReader(opened, status.st_size, path=path)
+
+    def open_write(self, path: str, mode: WriteMode, *, offset: int = 0) -> LocalWriter:
+        """Begin an upload in a hidden file beside its target; see `Storage.open_write`."""
+        if (offset and mode is not WriteMode.RESUME) or offset < 0:
+            raise StorageError(f"offset {offset} does not go with {mode.value}")
+        with Translated(path):
+            return begin_upload(self._tree, self._settings, path, mode=mode, offset=offset)
+
+    def create_unique(self, directory: str, prefix: str) -> tuple[str, LocalWriter]:
+        """Begin an upload under a new name (RFC 1123 section 4.1.2.9) and return name and upload."""
+        for _ in range(_UNIQUE_ATTEMPTS):
+            name = unique_name(prefix)
+            try:
+                return name, self.open_write(f"{directory.rstrip('/')}/{name}", WriteMode.CREATE_NEW)
+            except AlreadyExists:
+                continue
+        raise AlreadyExists(f"no unused name was found in {shorten(directory)}")
+
+    def remove(self, path: str) -> None:
+        """Remove a file or a link, and a kept partial upload of that name."""
+        parts = self._existing_name(path)
+        with Translated(path), self._tree.folder(parts[:-1]) as folder:
+            os.unlink(parts[-1], dir_fd=folder)
+            _unlink_if_there(self._names.kept(parts[-1]), folder)
+
+    def make_directory(self, path: str) -> None:
+        """Make a directory."""
+        parts = self._names.new(path)
+        if not parts:
+            raise AlreadyExists("the root is there already")
+        with Translated(path), self._tree.folder(parts[:-1]) as folder:
+            os.mkdir(parts[-1], self._folder_mode, dir_fd=folder)
+
+    def remove_directory(self, path: str) -> None:
+        """Remove an empty directory; kept partial uploads in it go with it."""
+        parts = self._existing_name(path)
+        with Translated(path), self._tree.folder(parts[:-1]) as folder:
+            try:
+                os.rmdir(parts[-1], dir_fd=folder)
+            except OSError as error:
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise
+                self._drop_kept(parts[-1], folder, path=path)
+                os.rmdir(parts[-1], dir_fd=folder)
+
+    def rename(self, source: str, target: str) -> None:
+        """Give something another name in one step; an existing file of that name is replaced."""
+        old = self._existing_name(source)
+        new = self._names.new(target)
+        if not new:
+            raise PermissionDenied("the root cannot be replaced")
+        with Translated(source):
+            old_folder = self._tree.folder(old[:-1])
+        with Translated(target):
+            new_folder = self._tree.folder(new[:-1])
+        with old_folder as old_number, new_folder as new_number:
+            try:
+                os.rename(old[-1], new[-1], src_dir_fd=old_number, dst_dir_fd=new_number)
+            except OSError as error:
+                raise _rename_error(error, source, target) from error
+
+    def set_modified(self, path: str, timestamp: float) -> None:
+        """Set the time of the last change, in seconds since 1970 UTC; the time of access stays."""
+        parts = self._names.existing(path)
+        try:
+            seconds = math.floor(timestamp)
+            modified = seconds * 10**9 + int((timestamp - seconds) * 10**9)
+            with Translated(path), self._tree.changeable(parts) as held:
+                accessed = os.stat(held).st_atime_ns  # noqa: PTH116 - held may be a descriptor
+                os.utime(held, ns=(accessed, modified))
+        except (OverflowError, ValueError) as error:
+            raise StorageError(f"the file system cannot keep the time {timestamp}") from error
+
+    def set_mode(self, path: str, mode: int) -> None:
+        """Set the permission bits; anything beyond 0o777 is refused."""
+        if mode & ~0o777:
+            raise PermissionDenied(f"only the permission bits 0 to 777 can be set, not {mode:o}")
+        parts = self._names.existing(path)
+        with Translated(path), self._tree.changeable(parts) as held:
+            os.chmod(held, mode)  # noqa: PTH101 - held may be a descriptor
+
+    def resumable_size(self, path: str) -> int | None:
+        """Return how many bytes of an interrupted upload to this name are kept, or None."""
+        try:
+            parts = self._existing_name(path)
+            with Translated(path), self._tree.folder(parts[:-1]) as folder:
+                return kept_size(folder, self._names.kept(parts[-1]))
+        except (NotFound, NotADirectory, PermissionDenied):
+            return None
+
+    def clean_partials(self, older_than_seconds: float, *, now: float | None = None) -> int:
+        """Remove partial uploads that nobody has written to for so long, and return how many.
+
+        Kept ones and those that a killed server left behind look alike; an upload under way is told by its
+        age, so the limit must be longer than a transfer may stall. Walks the whole tree and blocks as long:
+        for a worker.
+
+        Args:
+            older_than_seconds: The least age of what is removed.
+            now: The present, seconds since 1970 UTC; None asks the clock.
+        """
+        limit = (time.time() if now is None else now) - older_than_seconds
+        removed = 0
+        waiting: list[tuple[bytes, ...]] = [()]
+        while waiting:
+            parts = waiting.pop()
+            try:
+                folder = self._tree.open(parts, _LISTED | os.O_NOFOLLOW)
+            except OSError:
+                continue  # vanished, or not for us
+            with folder as number, os.scandir(number) as found:
+                below, gone = self._clean_folder(found, number, limit)
+            removed += gone
+            waiting.extend((*parts, name) for name in below)
+        return removed
+
+    def close(self) -> None:
+        """Give the root back as soon as no call uses it; open handles go on. May be called twice."""
+        self._tree.close()
+
+    def _existing_name(self, path: str) -> tuple[bytes, ...]:
+        parts = self._names.existing(path)
+        if not parts:
+            raise PermissionDenied("the root itself cannot be renamed or removed")
+        return parts
+
+    def _drop_kept(self, name: bytes, parent: int, *, path: str) -> None:
+        """Empty a directory that holds nothing but kept partials: to the client it is empty."""
+        with Descriptor(os.open(name, _LISTED | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)) as folder:
+            with os.scandir(folder) as found:
+                names = [entry.name for entry in found]
+            if not all(self._names.is_kept(entry) for entry in names):
+                visible = any(not self._names.hides(entry) for entry in names)
+                told = "the directory has entries" if visible else "an upload into the directory is under way"
+                raise DirectoryNotEmpty(f"{told}: {shorten(path)}")
+            for entry in names:
+                _unlink_if_there(os.fsencode(entry), folder)
+
+    def _clean_folder(
+        self, found: Iterator[os.DirEntry[str]], folder: int, limit: float
+    ) -> tuple[list[bytes], int]:
+        below: list[bytes] = []
+        removed = 0
+        for entry in found:
+            try:
+                if entry.is_dir(follow_symlinks=False):
+                    below.append(os.fsencode(entry.name))
+                elif self._names.is_partial(entry.name):
+                    status = entry.stat(follow_symlinks=False)
+                    if stat.S_ISREG(status.st_mode) and status.st_mtime < limit:
+                        os.unlink(entry.name, dir_fd=folder)
+                        removed += 1
+            except OSError:
+                continue  # taken over by its owner, or not for us
+        return below, removed
+
+
+def _unlink_if_there(name: bytes, folder: int) -> None:
+    try:
+        os.unlink(name, dir_fd=folder)
+    except FileNotFoundError:
+        return
+
+
+def _rename_error(error: OSError, source: str, target: str) -> StorageError:
+    if error.errno == errno.EXDEV:  # of a rename it speaks of file systems, not of the root
+        return StorageError(f"{shorten(source)} and {shorten(target)} are on different file systems")
+    if error.errno == errno.EEXIST:
+        return DirectoryNotEmpty(f"the directory has entries: {shorten(target)}")
+    if error.errno == errno.EINVAL:
+        return NameRejected(f"a directory cannot become part of itself: {shorten(target)}")
+    if error.errno in (errno.EISDIR, errno.ENOTDIR, errno.ENOTEMPTY, errno.ENAMETOOLONG):
+        return storage_error(error, target)
+    return storage_error(error, source)
