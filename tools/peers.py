@@ -3,8 +3,8 @@
 Debian, as root. vsftpd, ProFTPD and Pure-FTPd exclude each other as packages, so they are downloaded and
 unpacked into a cache folder (`.cache/peers`, or what LOCKGATE_PEERS names) and only the libraries they need
 are installed. The clients are ordinary packages. The servers from PyPI live in a virtual environment of
-their own in the cache, apart from the project's. vsftpd asks PAM who may log in: for it a PAM service is
-made that knows one test user and that nothing else on the machine uses.
+their own in the cache, apart from the project's. vsftpd asks PAM who may log in: for it a system user and a
+PAM service are made that nothing else on the machine uses.
 
 This file must work with the standard library alone. tests/interop/peers.py starts what is installed here.
 """
@@ -15,6 +15,7 @@ import argparse
 import hashlib
 import json
 import os
+import pwd
 import re
 import shutil
 import subprocess
@@ -38,13 +39,18 @@ CLIENTS = ["curl", "lftp", "openssl"]
 OPTIONAL_CLIENTS = ["tnftp"]
 FROM_PYPI = ["pyftpdlib>=2.0.1", "pyOpenSSL>=24.0", "aioftp>=0.23"]
 
-PAM_FILE = Path("/etc/pam.d/lockgate-peer")
-# pam_exec hands the password over on standard input, with a NUL behind it. The one user and the password are
-# those of tests/interop/peers.py; no account of the machine is involved.
+# vsftpd knows only the machine's users, through PAM: the user and the password are those of
+# tests/interop/peers.py. The account has no shell and expired long ago, so that it is good for this one PAM
+# service and for nothing else. (pam_exec, which needs no account, hangs: vsftpd reaps its child.)
+USER = "lockgate-peer"
+PASSWORD_HASH = (
+    "$6$rounds=1000$lockgatepeers$TcUHXb9S7nRv.WJlt.X8BlT8xcfJp5B"
+    "hz1dNeBR0X4mVpAJr5C5XP5kCGA.qVmkYPrx1EeSfXcAxFo8lpQVBA0"
+)
+PAM_FILE = Path("/etc/pam.d") / USER
 PAM_SERVICE = """\
 # Made by Lockgate's `make peers` for its interop tests with vsftpd; `make peers-clean` removes it.
-auth     required pam_exec.so quiet expose_authtok \\
-         /bin/sh -c [test "$PAM_USER/$(tr -d '\\000')" = "tester/correct horse"]
+auth     required pam_unix.so
 account  required pam_permit.so
 session  required pam_permit.so
 """
@@ -64,6 +70,7 @@ def main() -> int:
         return 1
     if action == "remove":
         PAM_FILE.unlink(missing_ok=True)
+        run("userdel", USER, check=False)
         shutil.rmtree(CACHE, ignore_errors=True)
         return 0
     return install()
@@ -93,7 +100,7 @@ def install() -> int:
         "--quiet",
         *FROM_PYPI,
     )
-    PAM_FILE.write_text(PAM_SERVICE, encoding="utf-8")
+    make_user()
     STAMP.write_text(json.dumps({"recipe": recipe()}), encoding="utf-8")
     missing = lacking()
     if missing:
@@ -125,13 +132,15 @@ def lacking() -> list[str]:
             missing.append(f"{PAM_FILE}: out of date")
     except OSError:
         missing.append(f"{PAM_FILE}: missing")
+    if not user_exists():
+        missing.append(f"{USER}: no such user on this machine")
     return missing
 
 
 def recipe() -> str:
     """Return a digest of what this file installs, so that a changed list is installed anew."""
     return hashlib.sha256(
-        repr((UNPACKED, PROGRAMS, CLIENTS, OPTIONAL_CLIENTS, FROM_PYPI)).encode()
+        repr((UNPACKED, PROGRAMS, CLIENTS, OPTIONAL_CLIENTS, FROM_PYPI, PASSWORD_HASH)).encode()
     ).hexdigest()
 
 
@@ -159,6 +168,25 @@ def needed_libraries() -> list[str]:
             if re.match(r"lib|zlib", name):
                 found.add(name)
     return sorted(found)
+
+
+def make_user() -> None:
+    """Make the user and the PAM service that vsftpd needs; the same for every clone on this machine."""
+    if not user_exists():
+        run(
+            "useradd", "--system", "--no-create-home", "--home-dir", "/", "--shell", "/usr/sbin/nologin", USER
+        )
+    run("usermod", "--password", PASSWORD_HASH, "--expiredate", "1970-01-02", USER)
+    PAM_FILE.write_text(PAM_SERVICE, encoding="utf-8")
+
+
+def user_exists() -> bool:
+    """Tell whether the machine knows the test user."""
+    try:
+        pwd.getpwnam(USER)
+    except KeyError:
+        return False
+    return True
 
 
 def apt(*arguments: str, folder: Path | None = None) -> None:

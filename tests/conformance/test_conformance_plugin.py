@@ -41,7 +41,7 @@ def run(pytester):
     (pytester.path / "tests" / "conformance").mkdir()
     (pytester.path / "tests" / "conformance" / "deviations.toml").write_text("")
     (pytester.path / "tests" / "test_it.py").write_text(TESTS)
-    return lambda *options: pytester.runpytest_subprocess(*options)
+    return pytester.runpytest_subprocess
 
 
 @pytest.mark.parametrize("workers", ["0", "2"])
