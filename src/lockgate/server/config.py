@@ -23,6 +23,7 @@ from lockgate.accounts.base import (
 )
 from lockgate.accounts.memory import MemoryAccounts
 from lockgate.errors import ConfigError
+from lockgate.tls.policy import ClientCertificate, SessionReuse, TlsPolicy
 
 from .config_checks import Parts, cross_problems, file_problems
 from .config_example import EXAMPLE
@@ -79,6 +80,7 @@ class Config(Section):
         policy: `[policy]`, before listeners and accounts override it: ask `policy_for`.
         account_source: `[accounts]`.
         accounts: The `[[account]]` entries.
+        source: The file that it was read from, to be read again on reload; None if there was none.
     """
 
     listeners: tuple[ListenerConfig, ...] = Field(default=(ListenerConfig(),), min_length=1)
@@ -89,6 +91,7 @@ class Config(Section):
     limits: LimitsConfig = LimitsConfig()
     account_source: AccountSourceConfig = AccountSourceConfig()
     accounts: tuple[AccountConfig, ...] = ()
+    source: Path | None = None
 
     @model_validator(mode="after")
     def _check_agreement(self) -> Config:
@@ -120,6 +123,20 @@ class Config(Section):
         rules.add(self.policy_for(listener).client_certificate)
         return CertificateRule.REQUIRED if rules == {CertificateRule.REQUIRED} else CertificateRule.OPTIONAL
 
+    def tls_policy(self, listener: ListenerConfig) -> TlsPolicy | None:
+        """Return what the listener's TLS contexts are made from; None for a listener without TLS."""
+        if listener.tls is ListenerTls.NONE:
+            return None
+        return TlsPolicy(
+            certificate=self.tls.certificate,
+            key=self.tls.key,
+            client_ca=self.tls.client_ca,
+            client_certificate=ClientCertificate(self.handshake_certificate(listener).value),
+            minimum_version=self.tls.minimum_version,
+            ciphers=self.tls.ciphers,
+            session_reuse=SessionReuse(self.policy_for(listener).session_reuse.value),
+        )
+
 
 def accounts(config: Config) -> MemoryAccounts:
     """Return the store of the configuration's accounts."""
@@ -142,7 +159,8 @@ def load_config(path: Path, environ: Mapping[str, str] | None = None) -> Config:
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: not valid TOML: {error}") from error
     lines = key_lines(text)
-    reader = _Reader(path.absolute().parent)
+    source = path.absolute()
+    reader = _Reader(source)
     values = expand(raw, os.environ if environ is None else environ, reader.report)
     assert isinstance(values, dict)
     config = reader.read(values)
@@ -226,8 +244,9 @@ def _read(path: Path) -> str:
 class _Reader:
     """Makes a Config of the tables of a file and collects every problem on the way."""
 
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
+    def __init__(self, source: Path) -> None:
+        self._source = source
+        self._directory = source.parent
         self.problems: list[tuple[KeyPath, str]] = []
 
     def report(self, place: KeyPath, message: str) -> None:
@@ -256,7 +275,8 @@ class _Reader:
         if self.problems:
             return None
         sections["account_source"] = sections.pop("accounts")
-        return Config.model_validate({"listeners": listeners, "accounts": entries, **sections})
+        whole = {"listeners": listeners, "accounts": entries, "source": self._source, **sections}
+        return Config.model_validate(whole)
 
     def _table(self, kind: type[_S], place: KeyPath, value: object) -> _S | None:
         """Validate one table; report what is wrong in it."""

@@ -23,7 +23,8 @@ from lockgate.accounts.base import (
     SessionReuseRule,
     name_problem,
 )
-from lockgate.errors import AccountError, ConfigError, shorten
+from lockgate.errors import AccountError, ConfigError
+from lockgate.tls.identity import parse_subject
 
 from .config_text import FromEnvironment
 
@@ -289,14 +290,10 @@ class AccountConfig(PolicyOverrides):
     @classmethod
     def _check_subject(cls, value: str) -> str:
         if value:
-            from cryptography.x509 import Name
-
             try:
-                Name.from_rfc4514_string(value)
-            except ValueError:
-                raise ValueError(
-                    f'"{shorten(value)}" is no RFC 4514 name; write it as in "CN=alice,O=Example"'
-                ) from None
+                parse_subject(value)
+            except ConfigError as error:
+                raise ValueError(str(error)) from error
         return value
 
     def account(self) -> Account:

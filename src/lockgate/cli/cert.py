@@ -1,0 +1,91 @@
+"""`lockgate cert`: what there is to know of the certificate that `lockgate serve` uses.
+
+Reads only: the first-run certificate is made by `serve`.
+"""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lockgate.errors import ConfigError, shorten
+
+from .firstrun import certificate_path, data_folder
+from .terminal import line
+
+if TYPE_CHECKING:
+    from cryptography.x509 import Certificate
+
+__all__ = ["app"]
+
+app = typer.Typer(no_args_is_help=True, help="Show the server's certificate.")
+
+
+@app.callback()
+def _group() -> None:
+    """Keep `show` a sub-command though it is the only one."""
+
+
+@app.command()
+def show(
+    config: Annotated[
+        Path | None, typer.Option("--config", metavar="FILE", help="The server's configuration.")
+    ] = None,
+) -> None:
+    """Print subject, names, validity and SHA-256 fingerprint of the certificate that serve uses."""
+    from cryptography.x509 import load_pem_x509_certificate
+
+    if config is not None:
+        from lockgate.server.config import load_config
+
+        path = load_config(config).tls.certificate
+    else:
+        path = certificate_path(data_folder())
+        if not path.exists():
+            raise ConfigError(f"there is no {path} yet; `lockgate serve` makes it on its first run")
+    try:
+        certificate = load_pem_x509_certificate(path.read_bytes())
+    except ValueError as error:
+        raise ConfigError(f"{path}: no certificate in PEM; expected -----BEGIN CERTIFICATE-----") from error
+    _print(path, certificate)
+
+
+def _print(path: Path, certificate: Certificate) -> None:
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    from lockgate.tls.identity import fingerprint
+
+    line(f"File         {path}")
+    line(f"Subject      {shorten(certificate.subject.rfc4514_string(), 200)}")
+    line(f"Issuer       {shorten(certificate.issuer.rfc4514_string(), 200)}")
+    line(f"Names        {', '.join(_names(certificate)) or '(none: no client can verify it)'}")
+    line(f"Valid from   {_shown(certificate.not_valid_before_utc)}")
+    line(f"Valid until  {_shown(certificate.not_valid_after_utc)}{_remark(certificate)}")
+    line(f"SHA-256      {fingerprint(certificate.public_bytes(Encoding.DER))}")
+
+
+def _names(certificate: Certificate) -> list[str]:
+    from cryptography.x509 import DNSName, ExtensionNotFound, IPAddress, SubjectAlternativeName
+
+    try:
+        names = certificate.extensions.get_extension_for_class(SubjectAlternativeName).value
+    except ExtensionNotFound:
+        return []
+    found = names.get_values_for_type(DNSName) + [str(one) for one in names.get_values_for_type(IPAddress)]
+    return [shorten(name, 255) for name in found]
+
+
+def _shown(moment: datetime.datetime) -> str:
+    return moment.strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _remark(certificate: Certificate) -> str:
+    now = datetime.datetime.now(datetime.UTC)
+    if now < certificate.not_valid_before_utc:
+        return " (NOT YET VALID)"
+    if now > certificate.not_valid_after_utc:
+        return " (EXPIRED)"
+    return f" ({(certificate.not_valid_after_utc - now).days} days left)"

@@ -1,0 +1,39 @@
+"""`lockgate config`: check a configuration file, or print an example.
+
+Must not judge a configuration itself: `lockgate.server.config` does.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .terminal import error, line
+
+__all__ = ["app"]
+
+app = typer.Typer(no_args_is_help=True, help="Check a configuration file, or print an example.")
+
+
+@app.command()
+def check(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The configuration file (TOML).")],
+) -> None:
+    """Say everything that is wrong in FILE, with line and remedy; exit 2 if anything is."""
+    from lockgate.server.config import load_config, remarks
+
+    config = load_config(file)
+    for remark in remarks(config):
+        error(f"{file}: warning: {remark}")
+    entries = f"{len(config.listeners)} listener(s), {len(config.accounts)} account(s)"
+    line(f"{file}: good ({entries})")
+
+
+@app.command()
+def example() -> None:
+    """Print a commented configuration with every key at its default."""
+    from lockgate.server.config import EXAMPLE
+
+    line(EXAMPLE.rstrip("\n"))
