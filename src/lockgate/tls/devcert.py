@@ -94,12 +94,13 @@ def ensure_certificate(folder: Path, names: Iterable[str] = ()) -> CertificateFi
     wanted = tuple(dict.fromkeys([*_ALWAYS_NAMED, *(name for name in names if name)]))
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        certificate, key = folder / _CERTIFICATE_NAME, folder / _KEY_NAME
+        # Looked at before the lock, so that a folder that cannot be written serves what is in it.
+        found = _usable(certificate, key, wanted)
+        if found is not None:
+            return found
         with _locked(folder / _LOCK_NAME):
-            certificate, key = folder / _CERTIFICATE_NAME, folder / _KEY_NAME
-            if _is_usable(certificate, key, wanted):
-                der = ssl.PEM_cert_to_DER_cert(certificate.read_text("ascii"))
-                return CertificateFiles(certificate=certificate, key=key, fingerprint=fingerprint(der))
-            return _write(_self_signed(wanted), certificate, key)
+            return _usable(certificate, key, wanted) or _write(_self_signed(wanted), certificate, key)
     except OSError as error:
         raise ConfigError(
             f"no certificate can be kept in {folder}: {error.strerror}; set certificate and key in [tls]"
@@ -282,21 +283,26 @@ def _key_pem(key: EllipticCurvePrivateKey) -> bytes:
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
-def _is_usable(certificate: Path, key: Path, names: tuple[str, ...]) -> bool:
+def _usable(certificate: Path, key: Path, names: tuple[str, ...]) -> CertificateFiles | None:
+    """Return what is on disk if it can be used for these names, else None."""
     from cryptography import x509
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+    from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
     try:
         found = x509.load_pem_x509_certificate(certificate.read_bytes())
         private = load_pem_private_key(key.read_bytes(), password=None)
         named = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except (OSError, ValueError, TypeError, x509.ExtensionNotFound):
-        return False
+        return None
     left = found.not_valid_after_utc - datetime.datetime.now(datetime.UTC)
-    return (
-        left > datetime.timedelta(days=_RENEW_DAYS)
-        and private.public_key() == found.public_key()
-        and all(_general_name(name) in named for name in names)
+    if (
+        left <= datetime.timedelta(days=_RENEW_DAYS)
+        or private.public_key() != found.public_key()
+        or not all(_general_name(name) in named for name in names)
+    ):
+        return None
+    return CertificateFiles(
+        certificate=certificate, key=key, fingerprint=fingerprint(found.public_bytes(Encoding.DER))
     )
 
 

@@ -14,7 +14,13 @@ from __future__ import annotations
 
 import ssl
 
-from lockgate.errors import HandshakeFailed, LocalProtocolError, RemoteProtocolError, TlsError
+from lockgate.errors import (
+    CertificateRejected,
+    HandshakeFailed,
+    LocalProtocolError,
+    RemoteProtocolError,
+    TlsError,
+)
 from lockgate.tls.failures import explain_handshake, explain_stream
 from lockgate.tls.hello import ClientHello, ClientHelloReader, acceptable_alpn
 from lockgate.tls.identity import check_pin
@@ -37,7 +43,8 @@ class TlsEngine:
         server_side: Whether this end is the TLS server.
         server_hostname: As a client, the name to send (SNI) and to verify.
         session: As a client, a session to offer; it must come from the same context.
-        pin_sha256: As a client, the SHA-256 that the server's certificate must have.
+        pin_sha256: As a client, the SHA-256 that the server's certificate must have. If it has not,
+            `do_handshake` raises but TLS is up, so that QUIT can be said inside it.
         require_alpn_ftp: As a server, refuse a client whose ALPN list lacks "ftp".
 
     Raises:
@@ -75,6 +82,7 @@ class TlsEngine:
         self._residue = bytearray()
         self._own_alert = b""
         self._failure: TlsError | None = None
+        self._rejection: CertificateRejected | None = None
         self._handshake_done = False
         self._eof = False
         self._close_sent = False
@@ -121,6 +129,8 @@ class TlsEngine:
             HandshakeFailed: The handshake failed otherwise. Either way send `data_to_send`, then drop the
                 connection (RFC 4217 §10.1).
         """
+        if self._rejection is not None:
+            raise self._rejection
         if self._handshake_done:
             return True
         if self._failure is not None:
@@ -157,9 +167,10 @@ class TlsEngine:
     def _check_pin(self, pin_sha256: bytes) -> None:
         try:
             check_pin(self._peer_certificate, pin_sha256)
-        except HandshakeFailed as error:
-            self._failure = error
-            self._end_tls()
+        except CertificateRejected as error:
+            # RFC 4217 §10.3: TLS is up but not acceptable, so the client still says QUIT inside it. Hence it is
+            # no failure of the stream, but do_handshake never says True.
+            self._rejection = error
             raise
 
     # --- plaintext ---
@@ -194,7 +205,7 @@ class TlsEngine:
         if not self._handshake_done or self._close_sent:
             when = "after TLS was shut down" if self._close_sent else "before the TLS handshake is done"
             raise LocalProtocolError(f"nothing can be written {when}")
-        left = memoryview(plaintext)
+        left = memoryview(plaintext).cast("B")
         while left:
             try:
                 left = left[self._object.write(left) :]

@@ -9,8 +9,12 @@ from __future__ import annotations
 import hashlib
 import hmac
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from lockgate.errors import CertificateRejected, ConfigError, shorten
+
+if TYPE_CHECKING:
+    from cryptography.x509 import Name, ObjectIdentifier
 
 __all__ = ["Identity", "check_pin", "fingerprint", "from_certificate", "parse_pin", "parse_subject"]
 
@@ -110,7 +114,7 @@ def parse_subject(text: str) -> tuple[Rdn, ...]:
     from cryptography.x509 import Name
 
     try:
-        return _rdns(Name.from_rfc4514_string(text))
+        return _rdns(Name.from_rfc4514_string(text, _attribute_names()))
     except (ValueError, TypeError) as error:
         raise ConfigError(
             f"{shorten(text)!r} is no certificate subject: write it like CN=alice,O=Example (RFC 4514)"
@@ -146,10 +150,28 @@ def from_certificate(der: bytes) -> Identity:
         ) from error
 
 
-def _rdns(name: object) -> tuple[Rdn, ...]:
-    from cryptography.x509 import Name
+def _attribute_names() -> dict[str, ObjectIdentifier]:
+    """Return how attribute types may be written: RFC 4514 has them in any case, `cryptography` in capitals."""
+    from cryptography.x509.oid import NameOID
 
-    assert isinstance(name, Name)
+    names = {
+        "CN": NameOID.COMMON_NAME,
+        "L": NameOID.LOCALITY_NAME,
+        "ST": NameOID.STATE_OR_PROVINCE_NAME,
+        "O": NameOID.ORGANIZATION_NAME,
+        "OU": NameOID.ORGANIZATIONAL_UNIT_NAME,
+        "C": NameOID.COUNTRY_NAME,
+        "STREET": NameOID.STREET_ADDRESS,
+        "DC": NameOID.DOMAIN_COMPONENT,
+        "UID": NameOID.USER_ID,
+        # Not in RFC 4514's table, but what OpenSSL prints.
+        "emailAddress": NameOID.EMAIL_ADDRESS,
+        "serialNumber": NameOID.SERIAL_NUMBER,
+    }
+    return {written: oid for name, oid in names.items() for written in (name, name.lower(), name.upper())}
+
+
+def _rdns(name: Name) -> tuple[Rdn, ...]:
     return tuple(
         frozenset((attribute.oid.dotted_string, _text(attribute.value)) for attribute in rdn)
         for rdn in name.rdns
