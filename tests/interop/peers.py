@@ -2,7 +2,7 @@
 
 What `make peers` (tools/peers.py) has installed is started here; nothing is installed or changed. Every
 server has one user, `USER` with `PASSWORD`, whose files lie under `PeerServer.root`, and a temporary
-folder that goes with it. The module uses the standard library alone, because bench/ uses it too.
+folder that goes with it. bench/ uses this module too, so it knows nothing of pytest.
 
 vsftpd, ProFTPD and Pure-FTPd switch users, so they need root. vsftpd 3.0.3 and Pure-FTPd cannot bound the
 TLS versions themselves: an OPENSSL_CONF of their own does.
@@ -23,6 +23,8 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+
+from lockgate.tls.devcert import CertificateAuthority
 
 HOST = "127.0.0.1"
 USER, PASSWORD = "lockgate-peer", "correct horse"  # vsftpd: as tools/peers.py made it
@@ -81,33 +83,10 @@ def missing(kind: str) -> str | None:
 
 
 def make_certificates(folder: Path) -> Certificates:
-    """Make a throw-away authority and a server certificate with openssl; blocks for some milliseconds."""
-    made = Certificates(folder / "ca.pem", folder / "server.pem", folder / "server.key")
-    ca_key = folder / "ca.key"
-    curve = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2")
-    _openssl(
-        *("req", "-x509", *curve, "-keyout", str(ca_key), "-out", str(made.ca)),
-        *("-subj", "/CN=Lockgate interop CA", "-addext", "keyUsage=critical,keyCertSign,cRLSign"),
-    )
-    request = folder / "server.csr"
-    extensions = folder / "server.ext"
-    extensions.write_text(
-        "basicConstraints=CA:FALSE\n"
-        "subjectAltName=DNS:localhost,IP:127.0.0.1,IP:::1\n"
-        "subjectKeyIdentifier=hash\n"
-        "authorityKeyIdentifier=keyid\n"
-    )
-    _openssl("req", "-new", *curve, "-keyout", str(made.key), "-out", str(request), "-subj", "/CN=localhost")
-    _openssl(
-        *("x509", "-req", "-in", str(request), "-CA", str(made.ca), "-CAkey", str(ca_key), "-CAcreateserial"),
-        *("-days", "2", "-extfile", str(extensions), "-out", str(made.certificate)),
-    )
-    made.key.chmod(0o600)
-    return made
-
-
-def _openssl(*arguments: str) -> None:
-    subprocess.run(["openssl", *arguments], check=True, capture_output=True, timeout=30)
+    """Make a throw-away authority and a server certificate; blocks for some milliseconds."""
+    authority = CertificateAuthority("Lockgate interop CA")
+    issued = authority.issue_server().write(folder, "server")
+    return Certificates(authority.write(folder), issued.certificate, issued.key)
 
 
 class PeerDidNotStart(Exception):
