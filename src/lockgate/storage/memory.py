@@ -39,6 +39,7 @@ from .base import Entry, WriteMode
 __all__ = ["MemoryStorage"]
 
 _MODE_BITS = 0o777
+_LAST_SECOND = 2**63 / 10**9
 
 
 class MemoryWriter:
@@ -223,6 +224,9 @@ class MemoryStorage:
 
     def set_modified(self, path: str, timestamp: float) -> None:
         """Set the time of the last change, in seconds since 1970 UTC."""
+        # What a disk keeps: 64 bits of nanoseconds, until 2262; NaN is no time either.
+        if not -_LAST_SECOND < timestamp < _LAST_SECOND:
+            raise StorageError(f"no file system keeps the time {timestamp}")
         parts = self._names.existing(path)
         with self._lock:
             self._node(parts, path).modified = timestamp

@@ -1,0 +1,228 @@
+"""The storage suite, uploads: what shows when, and what an interrupted one leaves; see `conformance`."""
+
+from __future__ import annotations
+
+from lockgate.errors import AlreadyExists, IsADirectory, NameRejected, NotADirectory, NotFound, StorageError
+
+from ._suite_tools import content, keep_partial, names, put, refused
+from .base import OffsetBeyondEnd, Storage, WriteMode
+
+__all__ = ["UploadSuite"]
+
+
+class UploadSuite:
+    """Uploads: what shows when, and what an interrupted one leaves."""
+
+    def test_an_upload_shows_only_when_it_is_committed(self, storage: Storage) -> None:
+        upload = storage.open_write("/new", WriteMode.REPLACE)
+        upload.write(b"whole")
+        before = names(storage)
+        upload.commit()
+        assert (before, names(storage), content(storage, "/new")) == ([], ["new"], b"whole")
+
+    def test_the_old_content_stays_until_the_commit(self, storage: Storage) -> None:
+        put(storage, "/file", b"old")
+        upload = storage.open_write("/file", WriteMode.REPLACE)
+        upload.write(b"new")
+        before = content(storage, "/file")
+        upload.commit()
+        assert (before, content(storage, "/file")) == (b"old", b"new")
+
+    def test_a_discarded_upload_leaves_nothing(self, storage: Storage) -> None:
+        put(storage, "/file", b"old")
+        for path in ("/file", "/other"):
+            upload = storage.open_write(path, WriteMode.REPLACE)
+            upload.write(b"new")
+            upload.discard()
+            assert storage.resumable_size(path) is None
+        assert (names(storage), content(storage, "/file")) == (["file"], b"old")
+
+    def test_a_closed_upload_is_discarded(self, storage: Storage) -> None:
+        upload = storage.open_write("/file", WriteMode.REPLACE)
+        upload.write(b"new")
+        upload.close()
+        assert (names(storage), storage.resumable_size("/file")) == ([], None)
+
+    def test_the_first_end_of_an_upload_counts(self, storage: Storage) -> None:
+        first = storage.open_write("/committed", WriteMode.REPLACE)
+        first.commit()
+        first.discard()
+        first.close()
+        second = storage.open_write("/discarded", WriteMode.REPLACE)
+        second.discard()
+        second.commit()
+        assert names(storage) == ["committed"]
+        with refused(StorageError):
+            second.write(b"late")
+
+    def test_a_write_takes_bytes_and_views_and_counts(self, storage: Storage) -> None:
+        upload = storage.open_write("/file", WriteMode.REPLACE)
+        view = memoryview(bytearray(b"-defg-"))[1:5]
+        counts = [upload.write(b"abc"), upload.write(view), upload.write(b"")]
+        position = upload.position
+        upload.commit()
+        assert (counts, position, content(storage, "/file")) == ([3, 4, 0], 7, b"abcdefg")
+
+    def test_append_continues_what_is_there(self, storage: Storage) -> None:
+        put(storage, "/file", b"old")
+        upload = storage.open_write("/file", WriteMode.APPEND)
+        start = upload.position
+        upload.write(b"+new")
+        before = content(storage, "/file")
+        upload.commit()
+        assert (start, before, content(storage, "/file")) == (3, b"old", b"old+new")
+
+    def test_append_without_a_target_begins_one(self, storage: Storage) -> None:
+        upload = storage.open_write("/file", WriteMode.APPEND)
+        upload.write(b"new")
+        upload.commit()
+        assert content(storage, "/file") == b"new"
+
+    def test_append_without_a_target_continues_the_kept_partial(self, storage: Storage) -> None:
+        keep_partial(storage, "/file", b"half")
+        upload = storage.open_write("/file", WriteMode.APPEND)
+        upload.write(b"+half")
+        upload.commit()
+        assert content(storage, "/file") == b"half+half"
+
+    def test_a_failed_append_leaves_the_old_content_and_can_go_on(self, storage: Storage) -> None:
+        put(storage, "/file", b"old")
+        upload = storage.open_write("/file", WriteMode.APPEND)
+        upload.write(b"+n")
+        upload.discard(keep=True)
+        assert (content(storage, "/file"), storage.resumable_size("/file")) == (b"old", 5)
+        upload = storage.open_write("/file", WriteMode.RESUME, offset=5)
+        upload.write(b"ew")
+        upload.commit()
+        assert content(storage, "/file") == b"old+new"
+
+    def test_an_interrupted_upload_is_resumed_where_it_stopped(self, storage: Storage) -> None:
+        keep_partial(storage, "/file", b"0123")
+        assert storage.resumable_size("/file") == 4
+        upload = storage.open_write("/file", WriteMode.RESUME, offset=4)
+        assert upload.position == 4
+        upload.write(b"4567")
+        upload.commit()
+        assert (content(storage, "/file"), storage.resumable_size("/file")) == (b"01234567", None)
+
+    def test_a_resumed_upload_can_be_interrupted_again(self, storage: Storage) -> None:
+        keep_partial(storage, "/file", b"0123")
+        upload = storage.open_write("/file", WriteMode.RESUME, offset=4)
+        upload.write(b"45")
+        upload.discard(keep=True)
+        assert storage.resumable_size("/file") == 6
+
+    def test_resuming_earlier_cuts_what_was_kept(self, storage: Storage) -> None:
+        keep_partial(storage, "/file", b"0123456789")
+        upload = storage.open_write("/file", WriteMode.RESUME, offset=2)
+        upload.write(b"ab")
+        upload.commit()
+        assert content(storage, "/file") == b"01ab"
+
+    def test_resuming_without_a_partial_starts_from_the_target(self, storage: Storage) -> None:
+        put(storage, "/file", b"0123456789")
+        upload = storage.open_write("/file", WriteMode.RESUME, offset=4)
+        upload.write(b"ab")
+        before = content(storage, "/file")
+        upload.commit()
+        assert (before, content(storage, "/file")) == (b"0123456789", b"0123ab")
+
+    def test_resuming_past_a_short_partial_starts_from_the_target(self, storage: Storage) -> None:
+        put(storage, "/file", b"0123456789")
+        keep_partial(storage, "/file", b"ab")
+        upload = storage.open_write("/file", WriteMode.RESUME, offset=10)
+        upload.write(b"+")
+        upload.commit()
+        assert content(storage, "/file") == b"0123456789+"
+
+    def test_an_offset_beyond_the_end_is_refused(self, storage: Storage) -> None:
+        put(storage, "/file", b"0123")
+        keep_partial(storage, "/partial", b"012")
+        for path, offset in (("/file", 5), ("/partial", 4), ("/nothing", 1)):
+            with refused(OffsetBeyondEnd):
+                storage.open_write(path, WriteMode.RESUME, offset=offset)
+        assert (names(storage), storage.resumable_size("/partial")) == (["file"], 3)
+
+    def test_an_offset_goes_with_resume_only(self, storage: Storage) -> None:
+        put(storage, "/file", b"0123")
+        for mode, offset in ((WriteMode.REPLACE, 2), (WriteMode.APPEND, 2), (WriteMode.RESUME, -1)):
+            with refused(StorageError):
+                storage.open_write("/file", mode, offset=offset)
+
+    def test_a_whole_upload_ends_the_older_partial(self, storage: Storage) -> None:
+        keep_partial(storage, "/file", b"half")
+        put(storage, "/file", b"whole")
+        assert storage.resumable_size("/file") is None
+
+    def test_nothing_received_is_nothing_kept(self, storage: Storage) -> None:
+        keep_partial(storage, "/file", b"")
+        assert storage.resumable_size("/file") is None
+
+    def test_of_two_uploads_to_one_name_the_last_commit_wins(self, storage: Storage) -> None:
+        first = storage.open_write("/file", WriteMode.REPLACE)
+        second = storage.open_write("/file", WriteMode.REPLACE)
+        for upload, data in ((first, b"first"), (second, b"second"), (first, b" whole")):
+            upload.write(data)
+        second.commit()
+        between = content(storage, "/file")
+        first.commit()
+        assert (between, content(storage, "/file")) == (b"second", b"first whole")
+
+    def test_a_partial_is_resumed_by_one_only(self, storage: Storage) -> None:
+        keep_partial(storage, "/file", b"0123")
+        first = storage.open_write("/file", WriteMode.RESUME, offset=4)
+        with refused(OffsetBeyondEnd):
+            storage.open_write("/file", WriteMode.RESUME, offset=4)
+        first.discard(keep=True)
+        assert storage.resumable_size("/file") == 4
+
+    def test_create_new_wants_a_free_name_at_the_beginning(self, storage: Storage) -> None:
+        put(storage, "/file")
+        with refused(AlreadyExists):
+            storage.open_write("/file", WriteMode.CREATE_NEW)
+
+    def test_create_new_wants_a_free_name_at_the_commit(self, storage: Storage) -> None:
+        upload = storage.open_write("/file", WriteMode.CREATE_NEW)
+        upload.write(b"late")
+        put(storage, "/file", b"early")
+        with refused(AlreadyExists):
+            upload.commit()
+        upload.discard(keep=True)
+        assert (content(storage, "/file"), storage.resumable_size("/file")) == (b"early", 4)
+
+    def test_unique_uploads_get_names_of_their_own(self, storage: Storage) -> None:
+        storage.make_directory("/in")
+        found = []
+        for _ in range(3):
+            name, upload = storage.create_unique("/in", "report")
+            upload.write(name.encode())
+            upload.commit()
+            found.append(name)
+        assert names(storage, "/in") == sorted(set(found))
+        assert all(name.startswith("report") for name in found)
+        assert content(storage, f"/in/{found[0]}") == found[0].encode()
+
+    def test_a_unique_name_needs_no_prefix_and_takes_no_path(self, storage: Storage) -> None:
+        name, upload = storage.create_unique("/", "")
+        upload.commit()
+        assert names(storage) == [name]
+        with refused(NameRejected):
+            storage.create_unique("/", "a/b")
+
+    def test_an_upload_needs_a_directory_and_replaces_none(self, storage: Storage) -> None:
+        storage.make_directory("/folder")
+        put(storage, "/file")
+        for path, kind in (
+            ("/folder", IsADirectory),
+            ("/", IsADirectory),
+            ("/missing/file", NotFound),
+            ("/file/file", NotADirectory),
+        ):
+            with refused(kind):
+                storage.open_write(path, WriteMode.REPLACE)
+
+    def test_new_content_keeps_the_permissions(self, storage: Storage) -> None:
+        put(storage, "/file")
+        storage.set_mode("/file", 0o604)
+        put(storage, "/file", b"new")
+        assert storage.stat("/file").mode == 0o604

@@ -1,0 +1,45 @@
+"""Every backend passes the storage suite."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lockgate.storage._openat2 import kernel_has_openat2
+from lockgate.storage.base import Storage
+from lockgate.storage.conformance import StorageConformance
+from lockgate.storage.local import LocalStorage
+from lockgate.storage.memory import MemoryStorage
+
+
+@pytest.mark.skipif(not kernel_has_openat2(), reason="this kernel or sandbox has no openat2")
+class TestLocalStorage(StorageConformance):
+    @pytest.fixture
+    def storage(self, tmp_path: Path) -> Iterator[Storage]:
+        storage = LocalStorage(tmp_path, use_openat2=True)
+        yield storage
+        storage.close()
+
+
+class TestLocalStorageWithoutOpenat2(StorageConformance):
+    @pytest.fixture
+    def storage(self, tmp_path: Path) -> Iterator[Storage]:
+        storage = LocalStorage(tmp_path, use_openat2=False)
+        yield storage
+        storage.close()
+
+
+class TestLocalStorageWithFsync(StorageConformance):
+    @pytest.fixture
+    def storage(self, tmp_path: Path) -> Iterator[Storage]:
+        storage = LocalStorage(tmp_path, fsync=True)
+        yield storage
+        storage.close()
+
+
+class TestMemoryStorage(StorageConformance):
+    @pytest.fixture
+    def storage(self) -> Storage:
+        return MemoryStorage()
