@@ -93,20 +93,20 @@ class PeerDidNotStart(Exception):
     """The server ended or did not listen in time; the message has its log."""
 
 
-class PeerServer:
-    """A running server of somebody else.
+class ServerProcess:
+    """A server in processes of its own on loopback, with a folder that goes when it stops.
 
     Attributes:
-        kind: One of `KINDS`.
+        kind: Its name.
         explicit_port: The port with AUTH TLS, or None where the server has none.
         implicit_port: The port with TLS from the start, or None.
         user: The one account's name; `password` goes with it.
-        root: That account's files; new files there belong to another user, so make them readable.
+        root: That account's files; new files there may belong to another user, so make them readable.
         ca_file: The PEM file that verifies the server.
     """
 
-    def __init__(self, kind: str, certificates: Certificates, options: PeerOptions) -> None:
-        self.kind, self.options = kind, options
+    def __init__(self, kind: str, certificates: Certificates) -> None:
+        self.kind = kind
         self.host, self.user, self.password = HOST, USER, PASSWORD
         self.ca_file = certificates.ca
         # Not below pytest's folder, which only its owner may enter: the servers become other users.
@@ -115,51 +115,23 @@ class PeerServer:
         self.root, self.work = self._folder / "files", self._folder / "work"
         self.root.mkdir(mode=0o755)
         self.work.mkdir(mode=0o711)
-        (self.work / "empty").mkdir(mode=0o755)
-        if os.geteuid() == 0:
-            os.chown(self.root, *_owner())
-        base = _free_ports()
-        self.explicit_port = base if kind in EXPLICIT else None
-        self.implicit_port = base + 1 if kind in IMPLICIT else None
-        self._values = self._settings(base, certificates)
+        self.first_port, self._reservation = _reserve_ports()
+        self.explicit_port: int | None = self.first_port
+        self.implicit_port: int | None = self.first_port + 1
         self._processes: list[subprocess.Popen[bytes]] = []
 
-    def _settings(self, base: int, certificates: Certificates) -> dict[str, str]:
-        options = self.options
-        versions = ["1.2", "1.3"]
-        wanted = [v for v in versions if options.minimum_version <= v <= options.maximum_version]
-        no_reuse = "" if options.require_session_reuse else "NoSessionReuseRequired"
-        both = self.work / "server-both.pem"
-        both.write_bytes(certificates.key.read_bytes() + certificates.certificate.read_bytes())
-        both.chmod(0o600)
-        return {
-            "host": HOST,
-            "explicit_port": str(base),
-            "implicit_port": str(base + 1),
-            "first_passive_port": str(base + 10),
-            "last_passive_port": str(base + 199),
-            "root": str(self.root),
-            "work": str(self.work),
-            "installed": str(CACHE / "root"),
-            "certificate": str(certificates.certificate),
-            "key": str(certificates.key),
-            "both": str(both),
-            "minimum_version": options.minimum_version,
-            "maximum_version": options.maximum_version,
-            "tls_protocols": " ".join(f"TLSv{version}" for version in wanted),
-            "tls_required": "on" if options.require_protected_data else "ctrl",
-            "data_required": "YES" if options.require_protected_data else "NO",
-            "reuse_required": "YES" if options.require_session_reuse else "NO",
-            "no_reuse": no_reuse,
-            "explicit_options": f"TLSOptions {no_reuse}" if no_reuse else "",
-        }
+    def commands(self) -> list[list[str]]:
+        """Write what the server needs under `work` and return the command of each of its processes."""
+        raise NotImplementedError
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment of its processes."""
+        return dict(os.environ)
 
     def start(self) -> None:
         """Start the server and return when it listens; blocks for at most START_SECONDS."""
-        environment = dict(os.environ)
-        if self.kind in {"vsftpd", "pure-ftpd"}:
-            environment["OPENSSL_CONF"] = str(self._configuration("openssl.cnf"))
-        for number, command in enumerate(self._commands()):
+        environment = self.environment()
+        for number, command in enumerate(self.commands()):
             with (self.work / f"output-{number}.log").open("wb") as output:
                 self._processes.append(
                     subprocess.Popen(
@@ -176,56 +148,8 @@ class PeerServer:
             if port is not None:
                 self._wait_until_it_listens(port, deadline)
 
-    def _commands(self) -> list[list[str]]:
-        values, program = self._values, str(CACHE / "root" / _PROGRAMS.get(self.kind, ""))
-        match self.kind:
-            case "vsftpd":
-                config = str(self._configuration("vsftpd.conf"))
-                return [
-                    [program, config, f"-olisten_port={self.explicit_port}"],
-                    [program, config, f"-olisten_port={self.implicit_port}", "-oimplicit_ssl=YES"],
-                ]
-            case "proftpd":
-                self._write(
-                    "passwd", "{}:{}:{}:{}::{}:/bin/sh\n".format(USER, PASSWORD_HASH, *_owner(), self.root)
-                )
-                return [[program, "-n", "-q", "-c", str(self._configuration("proftpd.conf"))]]
-            case "pure-ftpd":
-                return [[program, *self._pure_ftpd_options()]]
-            case _:
-                script = str(Path(__file__).with_name("python_peer.py"))
-                port = values["explicit_port" if self.kind == "pyftpdlib" else "implicit_port"]
-                return [
-                    [
-                        *(str(PEERS_PYTHON), script, self.kind),
-                        *("--host", HOST, "--port", port, "--root", values["root"]),
-                        *("--passive", values["first_passive_port"], values["last_passive_port"]),
-                        *("--user", USER, "--password", PASSWORD),
-                        *("--certificate", values["certificate"], "--key", values["key"]),
-                        *("--minimum", values["minimum_version"], "--maximum", values["maximum_version"]),
-                        *(["--protected-data"] if self.options.require_protected_data else []),
-                    ]
-                ]
-
-    def _pure_ftpd_options(self) -> list[str]:
-        values = self._values
-        line = "{}:{}:{}:{}::{}/./::::::::::::\n".format(USER, PASSWORD_HASH, *_owner(), self.root)
-        users = self._write("passwd", line)
-        database = self.work / "users.pdb"
-        make = [str(CACHE / "root" / "usr/bin/pure-pw"), "mkdb", str(database), "-f", str(users)]
-        subprocess.run(make, check=True, capture_output=True, timeout=30)
-        return [
-            *("-4", "-S", f"{HOST},{self.explicit_port}", "-E", "-H", "-A", "-f", "none"),
-            *("-Y", "3" if self.options.require_protected_data else "2", "-2", values["both"]),
-            *("-p", f"{values['first_passive_port']}:{values['last_passive_port']}"),
-            *("-l", f"puredb:{database}", "-c", "500", "-C", "500", "-L", "1000000:8"),
-            *("-g", str(self.work / "pid"), "-u", "1"),
-        ]
-
-    def _configuration(self, name: str) -> Path:
-        return self._write(name, (CONFIGURATIONS / name).read_text().format(**self._values))
-
-    def _write(self, name: str, text: str) -> Path:
+    def write(self, name: str, text: str) -> Path:
+        """Write a file under `work` that only root may read."""
         path = self.work / name
         path.write_text(text)
         path.chmod(0o600)
@@ -284,7 +208,107 @@ class PeerServer:
             process.kill()
             process.wait()
         self._processes.clear()
+        self._reservation.close()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+class PeerServer(ServerProcess):
+    """A running server of somebody else: one of `KINDS`."""
+
+    def __init__(self, kind: str, certificates: Certificates, options: PeerOptions) -> None:
+        super().__init__(kind, certificates)
+        self.options = options
+        (self.work / "empty").mkdir(mode=0o755)  # vsftpd's secure_chroot_dir
+        if os.geteuid() == 0:
+            os.chown(self.root, *_owner())
+        if kind not in EXPLICIT:
+            self.explicit_port = None
+        if kind not in IMPLICIT:
+            self.implicit_port = None
+        self._values = self._settings(self.first_port, certificates)
+
+    def environment(self) -> dict[str, str]:
+        bounded = {"OPENSSL_CONF": str(self._configuration("openssl.cnf"))}
+        return super().environment() | (bounded if self.kind in {"vsftpd", "pure-ftpd"} else {})
+
+    def _settings(self, base: int, certificates: Certificates) -> dict[str, str]:
+        options = self.options
+        versions = ["1.2", "1.3"]
+        wanted = [v for v in versions if options.minimum_version <= v <= options.maximum_version]
+        no_reuse = "" if options.require_session_reuse else "NoSessionReuseRequired"
+        both = self.work / "server-both.pem"
+        both.write_bytes(certificates.key.read_bytes() + certificates.certificate.read_bytes())
+        both.chmod(0o600)
+        return {
+            "host": HOST,
+            "explicit_port": str(base),
+            "implicit_port": str(base + 1),
+            "first_passive_port": str(base + 10),
+            "last_passive_port": str(base + 199),
+            "root": str(self.root),
+            "work": str(self.work),
+            "installed": str(CACHE / "root"),
+            "certificate": str(certificates.certificate),
+            "key": str(certificates.key),
+            "both": str(both),
+            "minimum_version": options.minimum_version,
+            "maximum_version": options.maximum_version,
+            "tls_protocols": " ".join(f"TLSv{version}" for version in wanted),
+            "tls_required": "on" if options.require_protected_data else "ctrl",
+            "data_required": "YES" if options.require_protected_data else "NO",
+            "reuse_required": "YES" if options.require_session_reuse else "NO",
+            "no_reuse": no_reuse,
+            "explicit_options": f"TLSOptions {no_reuse}" if no_reuse else "",
+        }
+
+    def commands(self) -> list[list[str]]:
+        values, program = self._values, str(CACHE / "root" / _PROGRAMS.get(self.kind, ""))
+        match self.kind:
+            case "vsftpd":
+                config = str(self._configuration("vsftpd.conf"))
+                return [
+                    [program, config, f"-olisten_port={self.explicit_port}"],
+                    [program, config, f"-olisten_port={self.implicit_port}", "-oimplicit_ssl=YES"],
+                ]
+            case "proftpd":
+                self.write(
+                    "passwd", "{}:{}:{}:{}::{}:/bin/sh\n".format(USER, PASSWORD_HASH, *_owner(), self.root)
+                )
+                return [[program, "-n", "-q", "-c", str(self._configuration("proftpd.conf"))]]
+            case "pure-ftpd":
+                return [[program, *self._pure_ftpd_options()]]
+            case _:
+                script = str(Path(__file__).with_name("python_peer.py"))
+                port = values["explicit_port" if self.kind == "pyftpdlib" else "implicit_port"]
+                return [
+                    [
+                        *(str(PEERS_PYTHON), script, self.kind),
+                        *("--host", HOST, "--port", port, "--root", values["root"]),
+                        *("--passive", values["first_passive_port"], values["last_passive_port"]),
+                        *("--user", USER, "--password", PASSWORD),
+                        *("--certificate", values["certificate"], "--key", values["key"]),
+                        *("--minimum", values["minimum_version"], "--maximum", values["maximum_version"]),
+                        *(["--protected-data"] if self.options.require_protected_data else []),
+                    ]
+                ]
+
+    def _pure_ftpd_options(self) -> list[str]:
+        values = self._values
+        line = "{}:{}:{}:{}::{}/./::::::::::::\n".format(USER, PASSWORD_HASH, *_owner(), self.root)
+        users = self.write("passwd", line)
+        database = self.work / "users.pdb"
+        make = [str(CACHE / "root" / "usr/bin/pure-pw"), "mkdb", str(database), "-f", str(users)]
+        subprocess.run(make, check=True, capture_output=True, timeout=30)
+        return [
+            *("-4", "-S", f"{HOST},{self.explicit_port}", "-E", "-H", "-A", "-f", "none"),
+            *("-Y", "3" if self.options.require_protected_data else "2", "-2", values["both"]),
+            *("-p", f"{values['first_passive_port']}:{values['last_passive_port']}"),
+            *("-l", f"puredb:{database}", "-c", "500", "-C", "500", "-L", "1000000:8"),
+            *("-g", str(self.work / "pid"), "-u", "1"),
+        ]
+
+    def _configuration(self, name: str) -> Path:
+        return self.write(name, (CONFIGURATIONS / name).read_text().format(**self._values))
 
 
 def _owner() -> tuple[int, int]:
@@ -304,14 +328,24 @@ def _processes() -> Iterator[tuple[int, list[str]]]:
                 yield int(entry.name), (entry / "stat").read_text().rpartition(")")[2].split()
 
 
-def _free_ports() -> int:
-    """Return the first of 200 ports below the ephemeral range, whose first two are free just now."""
+def _reserve_ports() -> tuple[int, socket.socket]:
+    """Return the first of 200 ports below the ephemeral range, and what keeps them for this process.
+
+    The servers must be told their ports, so they cannot bind to port 0. A socket that is bound to the third
+    port, for as long as the server lives, stands for the whole range: without it, two test workers could
+    choose the same range, and one would talk to the other's server.
+    """
     for _ in range(100):
         base = 12000 + 200 * secrets.randbelow(100)
-        with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
+        reservation = socket.socket()
+        with contextlib.ExitStack() as undo, contextlib.suppress(OSError):
+            undo.callback(reservation.close)
+            reservation.bind((HOST, base + 2))
             for port in (base, base + 1):
-                stack.enter_context(socket.socket()).bind((HOST, port))
-            return base
+                with socket.socket() as probe:
+                    probe.bind((HOST, port))
+            undo.pop_all()
+            return base, reservation
     raise PeerDidNotStart("no free ports between 12000 and 32000")
 
 
