@@ -26,6 +26,7 @@ __all__ = [
     "decoy_hash",
     "hash_password",
     "needs_rehash",
+    "parameters_of",
     "verify_password",
 ]
 
@@ -92,19 +93,25 @@ def verify_password(stored: str, password: str) -> bool:
 
 def needs_rehash(stored: str, parameters: HashParameters = DEFAULT_PARAMETERS) -> bool:
     """Return whether the stored hash was made with other parameters than these, or is no argon2 hash."""
-    from argon2.exceptions import InvalidHashError
-
     try:
         return parameters_of(stored) != parameters
-    except InvalidHashError:
+    except AccountError:
         return True
 
 
 def parameters_of(stored: str) -> HashParameters:
-    """Return the parameters that a stored hash was made with."""
-    from argon2 import extract_parameters
+    """Return the parameters that a stored hash was made with.
 
-    found = extract_parameters(stored)
+    Raises:
+        AccountError: The stored text is no argon2 hash.
+    """
+    from argon2 import extract_parameters
+    from argon2.exceptions import InvalidHashError
+
+    try:
+        found = extract_parameters(stored)
+    except InvalidHashError as error:
+        raise AccountError("a stored password hash is no argon2 hash") from error
     return HashParameters(found.memory_cost, found.time_cost, found.parallelism)
 
 
@@ -148,6 +155,7 @@ class PasswordChecker:
         remembered: How many successes are kept; 0 for none.
         remember_seconds: How long each is kept, counted from the real check, however often it is used.
         clock: A monotonic clock in seconds.
+        verify: What computes: stored hash and password in, whether they fit out.
     """
 
     def __init__(
@@ -159,6 +167,7 @@ class PasswordChecker:
         remembered: int = 10_000,
         remember_seconds: float = 300.0,
         clock: Callable[[], float] = time.monotonic,
+        verify: Callable[[str, str], bool] = verify_password,
     ) -> None:
         self._decoy = decoy_hash(parameters)
         self._turns = threading.BoundedSemaphore(at_once or _default_at_once())
@@ -166,6 +175,7 @@ class PasswordChecker:
         self._remembered = remembered
         self._remember_seconds = remember_seconds
         self._clock = clock
+        self._compute = verify
         self._key = secrets.token_bytes(32)
         self._known: OrderedDict[bytes, float] = OrderedDict()
         self._lock = threading.Lock()
@@ -205,7 +215,7 @@ class PasswordChecker:
                 f"no turn to check a password within {self._wait_seconds:g} s: too many logins at once"
             )
         try:
-            return verify_password(stored, password)
+            return self._compute(stored, password)
         finally:
             self._turns.release()
 

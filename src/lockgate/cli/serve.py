@@ -57,7 +57,9 @@ def serve(
     directory: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[DIR]", help="The folder to serve; made if missing.", show_default="./lockgate-files"
+            metavar="DIR",
+            help="The folder to serve; made if missing.  [default: ./lockgate-files]",
+            show_default=False,
         ),
     ] = None,
     config: Annotated[
@@ -73,7 +75,13 @@ def serve(
     ] = None,
     verbose: Annotated[
         int,
-        typer.Option("--verbose", "-v", count=True, help="Say more on standard error; twice: everything."),
+        typer.Option(
+            "--verbose",
+            "-v",
+            count=True,
+            show_default=False,
+            help="Say more on standard error; twice: everything.",
+        ),
     ] = 0,
 ) -> None:
     """Run a server until SIGTERM or Ctrl-C, which let running transfers end; SIGHUP reloads.
