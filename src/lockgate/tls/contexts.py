@@ -201,9 +201,9 @@ def _load_certificate(context: ssl.SSLContext, certificate: Path, key: Path | No
         # Without this OpenSSL would ask at the terminal, and a server would wait for ever.
         raise ConfigError(f"the key {key or certificate} has a passphrase: store it without one, mode 0600")
 
-    _must_exist(certificate, "certificate")
+    _must_be_readable(certificate, "certificate")
     if key is not None:
-        _must_exist(key, "key")
+        _must_be_readable(key, "key")
     try:
         context.load_cert_chain(certificate, key, password=no_passphrase)
     except ssl.SSLError as error:
@@ -213,23 +213,20 @@ def _load_certificate(context: ssl.SSLContext, certificate: Path, key: Path | No
             f"{certificate} and {key or certificate} are not a certificate chain and its key in PEM: "
             f"{shorten(error.reason or str(error))}"
         ) from error
-    except OSError as error:
-        raise ConfigError(
-            f"{certificate} and {key or certificate} cannot be read: {error.strerror}"
-        ) from error
 
 
 def _load_ca(context: ssl.SSLContext, file: Path, what: str) -> None:
-    _must_exist(file, what)
+    _must_be_readable(file, what)
     try:
         context.load_verify_locations(cafile=file)
     except ssl.SSLError as error:
         raise ConfigError(f"{what}: {file} holds no CA certificates in PEM") from error
+
+
+def _must_be_readable(file: Path, what: str) -> None:
+    # OpenSSL's error names no file.
+    try:
+        with file.open("rb"):
+            return
     except OSError as error:
         raise ConfigError(f"{what}: {file} cannot be read: {error.strerror}") from error
-
-
-def _must_exist(file: Path, what: str) -> None:
-    # load_cert_chain names no file when one is missing.
-    if not file.is_file():
-        raise ConfigError(f"{what}: there is no file {file}")

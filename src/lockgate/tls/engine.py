@@ -61,6 +61,9 @@ class TlsEngine:
         pin_sha256: bytes | None = None,
         require_alpn_ftp: bool = True,
     ) -> None:
+        if context.check_hostname and not server_side and not server_hostname:
+            # SSLSocket refuses this; SSLObject verifies the chain and silently leaves the name out.
+            raise LocalProtocolError("this client checks host names: server_hostname must be given")
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._server_side = server_side
@@ -168,7 +171,7 @@ class TlsEngine:
         try:
             check_pin(self._peer_certificate, pin_sha256)
         except CertificateRejected as error:
-            # RFC 4217 §10.3: TLS is up but not acceptable, so the client still says QUIT inside it. Hence it is
+            # RFC 4217 §10.3: TLS is up but not acceptable, so the client says QUIT inside it. Hence it is
             # no failure of the stream, but do_handshake never says True.
             self._rejection = error
             raise

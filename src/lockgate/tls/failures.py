@@ -5,6 +5,7 @@ Shared by the engine and by whoever runs handshakes on blocking sockets. Must no
 
 from __future__ import annotations
 
+import re
 import ssl
 
 from lockgate.errors import CertificateRejected, HandshakeFailed, TlsError, shorten
@@ -32,6 +33,8 @@ _CAUSES = {
     ),
     "TLSV1_ALERT_NO_APPLICATION_PROTOCOL": ("the peer does not take ALPN 'ftp'", "check the port"),
 }
+
+_REASON_IN_TEXT = re.compile(r"\[SSL\] (.+?)(?: \(_ssl\.c|$)")
 
 # Alerts about the certificate that *we* showed.
 _OUR_CERTIFICATE_ALERTS = (
@@ -83,7 +86,12 @@ def explain_stream(error: ssl.SSLError) -> TlsError:
 
 def _reason(error: Exception) -> str:
     reason = getattr(error, "reason", None)
-    return reason if isinstance(reason, str) else ""
+    if isinstance(reason, str):
+        return reason
+    # CPython's table lacks some of OpenSSL's reasons, such as the alert no_application_protocol; their
+    # text is in the message: "[SSL] tlsv1 alert no application protocol (_ssl.c:1006)".
+    found = _REASON_IN_TEXT.search(str(error))
+    return found[1].replace(" ", "_").upper() if found else ""
 
 
 def _is_about_our_certificate(reason: str) -> bool:

@@ -110,6 +110,8 @@ class ClientHelloReader:
             self._message += self._partial[start : start + length]
             position = start + length
             self._taken_bytes += _RECORD_HEADER_BYTES + length
+            if self._taken_bytes > MAX_HELLO_BYTES:
+                raise _too_long()
             self._hello = self._whole_message()
         del self._partial[:position]
         if self._hello is None and self._taken_bytes + len(self._partial) > MAX_HELLO_BYTES:

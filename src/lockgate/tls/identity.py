@@ -151,7 +151,7 @@ def from_certificate(der: bytes) -> Identity:
 
 
 def _attribute_names() -> dict[str, ObjectIdentifier]:
-    """Return how attribute types may be written: RFC 4514 has them in any case, `cryptography` in capitals."""
+    """Return how attribute types may be written: in any case (RFC 4514), not in capitals only."""
     from cryptography.x509.oid import NameOID
 
     names = {
@@ -168,7 +168,7 @@ def _attribute_names() -> dict[str, ObjectIdentifier]:
         "emailAddress": NameOID.EMAIL_ADDRESS,
         "serialNumber": NameOID.SERIAL_NUMBER,
     }
-    return {written: oid for name, oid in names.items() for written in (name, name.lower(), name.upper())}
+    return {written: oid for name, oid in names.items() for written in {name, name.lower(), name.upper()}}
 
 
 def _rdns(name: Name) -> tuple[Rdn, ...]:
