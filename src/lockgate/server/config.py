@@ -164,7 +164,9 @@ def load_config(path: Path, environ: Mapping[str, str] | None = None) -> Config:
     values = expand(raw, os.environ if environ is None else environ, reader.report)
     assert isinstance(values, dict)
     config = reader.read(values)
-    problems = sorted({Problem(find_line(lines, place), message) for place, message in reader.problems})
+    found = {Problem(find_line(lines, place), message) for place, message in reader.problems}
+    # In the file's order; what has no line of its own (a file that a default names) comes last.
+    problems = sorted(found, key=lambda problem: (problem.line == 0, problem))
     if problems or config is None:
         raise ConfigError("\n".join(problem.shown(str(path)) for problem in problems))
     return config

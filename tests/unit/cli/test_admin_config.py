@@ -1,0 +1,166 @@
+"""`lockgate config`, `lockgate account` and `lockgate cert`."""
+
+from __future__ import annotations
+
+import io
+import os
+import select
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from lockgate.accounts.passwords import verify_password
+from lockgate.cli.main import main
+from lockgate.server.config_example import EXAMPLE
+from lockgate.tls.devcert import CertificateAuthority, ensure_certificate
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a data directory of the test's own."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    return tmp_path / "data" / "lockgate"
+
+
+# config
+
+
+def test_the_example_is_printed_as_it_is(capsys: Capture) -> None:
+    assert main(["config", "example"]) == 0
+    assert capsys.readouterr().out == EXAMPLE
+
+
+def test_a_good_configuration_is_said_to_be_good(tmp_path: Path, capsys: Capture) -> None:
+    for name in ("server.pem", "server.key"):
+        (tmp_path / name).touch()
+    file = tmp_path / "lockgate.toml"
+    file.write_text(EXAMPLE)
+    assert main(["config", "check", str(file)]) == 0
+    out, err = capsys.readouterr()
+    assert out == f"{file}: good (2 listener(s), 1 account(s))\n"
+    assert err == ""
+
+
+def test_what_is_wrong_goes_to_standard_error_with_its_line(tmp_path: Path, capsys: Capture) -> None:
+    file = tmp_path / "lockgate.toml"
+    file.write_text("[policy]\ncontroll = 'x'\n[limits]\nsessions = 0\n[[listener]]\ntls = 'none'\n")
+    assert main(["config", "check", str(file)]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert [one.removeprefix(f"{file}:").partition(":")[0] for one in err.splitlines()] == ["2", "4"]
+
+
+def test_what_is_dangerous_is_a_warning(tmp_path: Path, capsys: Capture) -> None:
+    file = tmp_path / "lockgate.toml"
+    file.write_text("[[listener]]\ntls = 'none'\ncontrol = 'optional'\ndata = 'optional'\n")
+    assert main(["config", "check", str(file)]) == 0
+    assert "warning: passwords may go out in clear" in capsys.readouterr().err
+
+
+def test_a_file_that_is_not_there_is_one_line(tmp_path: Path, capsys: Capture) -> None:
+    assert main(["config", "check", str(tmp_path / "nope")]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+# account
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\r\n", "\nsecond line\n"])
+def test_a_password_from_standard_input_is_its_first_line(
+    end: str, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(f" open sesame {end}", newline=""))
+    assert main(["account", "hash", "--stdin"]) == 0
+    stored = capsys.readouterr().out
+    assert stored.count("\n") == 1
+    assert verify_password(stored.strip(), " open sesame ")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"), [("", "empty"), ("\n", "empty"), ("a\0b\n", "NUL"), ("x" * 1025, "longer")]
+)
+def test_a_password_that_cannot_be_one_is_refused(
+    text: str, words: str, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(text))
+    assert main(["account", "hash", "--stdin"]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert words in err
+
+
+def test_without_a_terminal_the_way_out_is_named(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("x\n"))
+    assert main(["account", "hash"]) == 2
+    assert "--stdin" in capsys.readouterr().err
+
+
+def test_on_a_terminal_the_password_is_asked_for_twice_and_not_shown() -> None:
+    ours, theirs = os.openpty()
+    command = [sys.executable, "-m", "lockgate.cli.main", "account", "hash"]
+    with subprocess.Popen(
+        command, stdin=theirs, stdout=subprocess.PIPE, stderr=theirs, start_new_session=True
+    ) as process:
+        os.close(theirs)
+        shown = b""
+        deadline = time.monotonic() + 60
+        try:
+            for prompts in (1, 2):
+                while shown.count(b": ") < prompts:
+                    assert select.select([ours], [], [], max(0, deadline - time.monotonic()))[0]
+                    shown += os.read(ours, 1024)
+                os.write(ours, b"open sesame\n")
+            out, _ = process.communicate(timeout=60)
+        finally:
+            process.kill()
+            os.close(ours)
+    assert process.returncode == 0
+    assert b"open" not in shown
+    assert verify_password(out.decode().strip(), "open sesame")
+
+
+# cert
+
+
+def values(text: str) -> dict[str, str]:
+    return {one[:11].strip(): one[13:] for one in text.splitlines()}
+
+
+def test_the_first_run_certificate_is_shown(home: Path, capsys: Capture) -> None:
+    files = ensure_certificate(home, ["files.example.com"])
+    assert main(["cert", "show"]) == 0
+    shown = values(capsys.readouterr().out)
+    assert shown["File"] == str(files.certificate)
+    assert shown["SHA-256"] == files.fingerprint
+    assert set(shown["Names"].split(", ")) == {"localhost", "127.0.0.1", "::1", "files.example.com"}
+    assert "days left" in shown["Valid until"]
+
+
+def test_showing_makes_no_certificate(home: Path, capsys: Capture) -> None:
+    assert main(["cert", "show"]) == 2
+    assert "lockgate serve" in capsys.readouterr().err
+    assert not home.exists()
+
+
+def test_the_certificate_of_a_configuration_is_shown(tmp_path: Path, home: Path, capsys: Capture) -> None:
+    authority = CertificateAuthority()
+    expired = authority.issue_server(["ftp.example.com"], days=-3).write(tmp_path, "server")
+    file = tmp_path / "lockgate.toml"
+    file.write_text("")
+    assert main(["cert", "show", "--config", str(file)]) == 0
+    shown = values(capsys.readouterr().out)
+    assert shown["SHA-256"] == expired.fingerprint
+    assert shown["Names"] == "ftp.example.com"
+    assert shown["Valid until"].endswith("(EXPIRED)")
+
+
+def test_a_file_that_is_no_certificate_is_said_to_be_none(tmp_path: Path, capsys: Capture) -> None:
+    for name in ("server.pem", "server.key", "lockgate.toml"):
+        (tmp_path / name).touch()
+    assert main(["cert", "show", "--config", str(tmp_path / "lockgate.toml")]) == 2
+    assert "BEGIN CERTIFICATE" in capsys.readouterr().err
