@@ -1,0 +1,425 @@
+"""The corridor that every control line crosses: socket, TLS engine, protocol core, dispatch, and back.
+
+One `ControlConnection` for each client, an asyncio protocol over plain TCP: TLS runs in our own `TlsEngine`,
+so that it can start on a live connection and end on one that lives on (CCC, REIN). It must not decide what
+the tables of `protocol` decide and must not know what a verb does.
+
+Idle connections hold no task: received bytes wake a task that runs commands one after the other and ends when
+there are none. A transfer runs as a job beside it, while the core lets ABOR and STAT through.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+from enum import Enum, auto
+from typing import TYPE_CHECKING, cast
+
+from lockgate.errors import LocalProtocolError, LockgateError, RemoteProtocolError
+from lockgate.protocol.effects import CloseControl, StartTls, StopTls
+from lockgate.protocol.replies import Reply, ReplyCode
+from lockgate.protocol.server import CommandReceived, Output, ServerProtocol
+from lockgate.tls.engine import TlsEngine
+
+from .audit import record
+from .dispatch import run
+from .limits import plain_address
+from .session import Session
+
+if TYPE_CHECKING:
+    from lockgate.protocol.commands import Command
+
+    from .jobs import Job
+    from .server import ListenerState, Server
+
+__all__ = ["ControlConnection"]
+
+_logger = logging.getLogger(__name__)
+
+# A client that does not read its replies: past this nothing more is run for it.
+_WRITE_HIGH_BYTES = 64 * 1024
+# How long the peer's close_notify is waited for after CCC and REIN, and its FIN at the end.
+_TLS_STOP_SECONDS = 5.0
+_LINGER_SECONDS = 2.0
+_TLS_CONTENT_TYPES = range(20, 25)
+
+
+class _Tls(Enum):
+    OFF = auto()
+    HANDSHAKE = auto()
+    ON = auto()
+    STOPPING = auto()
+    """Our close_notify is out, the peer's is awaited."""
+
+
+class ControlConnection(asyncio.Protocol):
+    """One control connection. All methods run on the event loop.
+
+    Args:
+        server: What all sessions share.
+        listener: Where the client came in.
+    """
+
+    __slots__ = (
+        "_closing",
+        "_deadline",
+        "_engine",
+        "_last_activity",
+        "_refused",
+        "_serving",
+        "_tls",
+        "_transport",
+        "_write_blocked",
+        "core",
+        "listener",
+        "local_address",
+        "peer_address",
+        "server",
+        "session",
+    )
+
+    def __init__(self, server: Server, listener: ListenerState) -> None:
+        self.server = server
+        self.listener = listener
+        self.core = ServerProtocol(listener.gate_policy, implicit=listener.is_implicit)
+        self.peer_address = ""
+        self.local_address = ""
+        self.session: Session
+        self._transport: asyncio.Transport
+        self._engine: TlsEngine | None = None
+        self._tls = _Tls.OFF
+        self._serving = False
+        self._closing = False
+        self._refused = False
+        self._write_blocked = False
+        self._deadline: asyncio.TimerHandle | None = None
+        self._last_activity = server.loop.time()
+
+    # --- asyncio's side ---
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take a new client, or send it away when there are too many."""
+        self._transport = cast("asyncio.Transport", transport)
+        sock = self._transport.get_extra_info("socket")
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # The Data Mark that old clients send as urgent data stays in the stream, where lines.py drops it.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
+        self._transport.set_write_buffer_limits(high=_WRITE_HIGH_BYTES)
+        peer = self._transport.get_extra_info("peername")
+        # A client that is gone already has no name any more.
+        self.peer_address = plain_address(peer[0]) if peer else ""
+        self.local_address = plain_address(self._transport.get_extra_info("sockname")[0])
+        self.session = Session(self)
+        reason = self.server.enter(self)
+        if reason:
+            self._refused = True
+            record("refused", peer=self.peer_address, reason=reason)
+            if self.listener.is_implicit:
+                self._transport.close()
+            else:
+                self._emit(
+                    Output(Reply.of(ReplyCode.NOT_AVAILABLE, reason).to_bytes(), (CloseControl(reason),))
+                )
+            return
+        self._watch_idle()
+        if self.listener.is_implicit:
+            self._start_tls()
+        else:
+            self._emit(self.core.greeting(self.server.greeting))
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes, through TLS if it is up, and run what they ask for."""
+        if self._closing:
+            return
+        try:
+            self._take(data)
+        except RemoteProtocolError as error:
+            self._drop(f"{error}")
+            return
+        self._wake()
+
+    def eof_received(self) -> bool:
+        """The client ends the control connection: transfers end with it (RFC 959 §2.3)."""
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Give back everything the session holds."""
+        self._closing = True
+        self._cancel_deadline()
+        self.server.leave(self)
+        self.session.end()
+        self._engine = None
+        if not self._refused:
+            _logger.debug("%s = closed", self.session)
+
+    def pause_writing(self) -> None:
+        """The client does not read its replies: run nothing more, and give up after the stall limit."""
+        self._write_blocked = True
+        self.server.loop.call_later(self.server.config.limits.stall_seconds, self._check_write_blocked)
+
+    def resume_writing(self) -> None:
+        """The client reads again."""
+        self._write_blocked = False
+        self._wake()
+
+    # --- in ---
+
+    def _take(self, data: bytes) -> None:
+        engine = self._engine
+        if engine is None:
+            self.core.receive_data(data)
+            return
+        if self._tls is _Tls.STOPPING and data[0] not in _TLS_CONTENT_TYPES and not engine.peer_closed:
+            # The peer goes on in clear without a close_notify of its own.
+            self._tls_ended(data)
+            return
+        engine.feed(data)
+        if self._tls is _Tls.HANDSHAKE:
+            self._advance_handshake(engine)
+        if self._tls is _Tls.ON:
+            self._read_plaintext(engine)
+        elif self._tls is _Tls.STOPPING:
+            self._advance_stop(engine)
+
+    def _read_plaintext(self, engine: TlsEngine) -> None:
+        try:
+            plaintext = engine.read()
+        except LockgateError as error:
+            self._flush(engine)
+            self._drop(f"TLS: {error}")
+            return
+        self._flush(engine)
+        if plaintext:
+            self.core.receive_data(plaintext)
+        if engine.peer_closed:
+            # The peer has ended TLS without CCC or REIN: that ends the session (RFC 4217 §5).
+            self._wake()
+            self._close("close_notify received")
+
+    def _wake(self) -> None:
+        """Run the next commands, unless that is going on already."""
+        if self._serving or self._closing or self._write_blocked:
+            return
+        event = self.core.next_event()
+        if event is None:
+            if not self.core.wants_data:
+                self._transport.pause_reading()
+            return
+        self._serving = True
+        self.server.spawn(self._serve(event))
+
+    async def _serve(self, event: object) -> None:
+        try:
+            while event is not None and not self._closing:
+                self._last_activity = self.server.loop.time()
+                await self._serve_one(event)
+                event = None if self._write_blocked else self.core.next_event()
+            self._last_activity = self.server.loop.time()
+            if not self._closing and self.core.wants_data:
+                self._transport.resume_reading()
+        finally:
+            self._serving = False
+        # What came while the last reply was made.
+        self._wake()
+
+    async def _serve_one(self, event: object) -> None:
+        if isinstance(event, CommandReceived):
+            _logger.debug("%s < %s", self.session, event.command)
+            reply = await run(self.session, event.command)
+            self.reply(reply, event.command)
+            job = self.session.job
+            if job is not None and not job.is_started:
+                self._start_job(job)
+            return
+        _logger.debug("%s < %s ! %s", self.session, event.command, event.gate)  # type: ignore[attr-defined]
+        self.reply(event.reply, event.command)  # type: ignore[attr-defined]
+
+    def _start_job(self, job: Job) -> None:
+        job.start()
+        self.server.spawn(self._finish_job(job))
+
+    async def _finish_job(self, job: Job) -> None:
+        reply = await job.run()
+        self.session.job = None
+        if not self._closing:
+            self.reply(reply, job.command)
+            self._last_activity = self.server.loop.time()
+            if self.server.is_draining and not self._closing:
+                self.shut_down()
+        job.finished.set()
+        self._wake()
+
+    # --- out ---
+
+    def reply(self, reply: Reply, command: Command | None = None) -> None:
+        """Send a reply and carry out what follows from it."""
+        if self._closing:
+            return
+        _logger.debug("%s > %s", self.session, reply)
+        try:
+            output = self.core.send_reply(reply, command)
+        except LocalProtocolError:
+            # A handler's mistake; the session cannot go on, for the two ends would disagree.
+            _logger.exception("%s ! %s to %s does not fit", self.session, reply, command)
+            self._drop("internal error")
+            return
+        self._emit(output)
+
+    def _emit(self, output: Output) -> None:
+        if self._engine is not None:
+            self._engine.write(output.data)
+            self._flush(self._engine)
+        else:
+            self._transport.write(output.data)
+        for effect in output.effects:
+            match effect:
+                case StartTls():
+                    self._start_tls()
+                case StopTls():
+                    self._stop_tls()
+                case CloseControl(reason):
+                    self._close(reason)
+
+    def _flush(self, engine: TlsEngine) -> None:
+        data = engine.data_to_send()
+        if data and not self._transport.is_closing():
+            self._transport.write(data)
+
+    # --- TLS ---
+
+    def _start_tls(self) -> None:
+        context = self.listener.control_context()
+        self._engine = TlsEngine(context, server_side=True)
+        self._tls = _Tls.HANDSHAKE
+        self.session.begin_tls(context)
+        seconds = self.server.config.limits.handshake_seconds
+        self._set_deadline(seconds, "TLS handshake took too long")
+
+    def _advance_handshake(self, engine: TlsEngine) -> None:
+        try:
+            done = engine.do_handshake()
+        except LockgateError as error:
+            # RFC 4217 §10.1: a handshake that fails half-way drops the connection; the alert tells why.
+            self._flush(engine)
+            record("tls-failed", peer=self.peer_address, reason=str(error))
+            self._drop(f"{error}")
+            return
+        self._flush(engine)
+        if not done:
+            return
+        self._cancel_deadline()
+        self._tls = _Tls.ON
+        self.core.tls_established()
+        self.session.tls_established(engine)
+        _logger.debug("%s = TLS %s %s", self.session, engine.version, engine.cipher)
+        if self.listener.is_implicit and not self.session.is_greeted:
+            self.session.is_greeted = True
+            self._emit(self.core.greeting(self.server.greeting))
+
+    def _stop_tls(self) -> None:
+        engine = self._engine
+        assert engine is not None
+        self._tls = _Tls.STOPPING
+        self._set_deadline(_TLS_STOP_SECONDS, "")
+        self._advance_stop(engine)
+
+    def _advance_stop(self, engine: TlsEngine) -> None:
+        done = engine.shutdown()
+        self._flush(engine)
+        try:
+            if engine.read():
+                # RFC 4217 §5: the 200 was the last thing inside TLS, so nothing may come inside it now.
+                self._drop("data inside TLS after its end")
+                return
+        except LockgateError as error:
+            self._drop(f"TLS: {error}")
+            return
+        if done:
+            self._tls_ended(engine.take_residue())
+
+    def _tls_ended(self, residue: bytes) -> None:
+        self._cancel_deadline()
+        self._engine = None
+        self._tls = _Tls.OFF
+        self.session.tls_ended()
+        _logger.debug("%s = TLS ended", self.session)
+        if residue:
+            self.core.receive_data(residue)
+
+    # --- time and the end ---
+
+    def _set_deadline(self, seconds: float, reason: str) -> None:
+        self._cancel_deadline()
+        self._deadline = self.server.loop.call_later(seconds, self._deadline_passed, reason)
+
+    def _cancel_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _deadline_passed(self, reason: str) -> None:
+        self._deadline = None
+        if reason:
+            record("timeout", peer=self.peer_address, reason=reason)
+            self._drop(reason)
+        elif self._tls is _Tls.STOPPING:
+            # The peer does not answer our close_notify: it went on in clear, or will.
+            self._tls_ended(b"")
+            self._wake()
+
+    def _watch_idle(self) -> None:
+        if self._closing:
+            return
+        limit = self.server.config.limits.idle_seconds
+        now = self.server.loop.time()
+        if self.session.job is not None or self._serving:
+            self._last_activity = now
+        left = self._last_activity + limit - now
+        if left <= 0:
+            record("timeout", peer=self.peer_address, user=self.session.user_name, reason="idle")
+            if self._tls in (_Tls.OFF, _Tls.ON):
+                self.reply(Reply.of(ReplyCode.NOT_AVAILABLE, f"Idle for {limit:.0f} seconds; closing."))
+            else:
+                self._drop("idle")
+            return
+        self.server.loop.call_later(left, self._watch_idle)
+
+    def _check_write_blocked(self) -> None:
+        if self._write_blocked and not self._transport.is_closing():
+            self._drop("the client does not read its replies")
+
+    def shut_down(self) -> None:
+        """End the session politely: 421 and close. A running transfer should be over."""
+        if self._tls in (_Tls.OFF, _Tls.ON):
+            self.reply(Reply.of(ReplyCode.NOT_AVAILABLE, "The server is shutting down."))
+        else:
+            self._drop("shutting down")
+
+    def _close(self, reason: str) -> None:
+        """Close with everything sent, close_notify included, and without a RST that could destroy it."""
+        if self._closing:
+            return
+        _logger.debug("%s = closing: %s", self.session, reason)
+        if self._engine is not None and self._tls is _Tls.ON:
+            self._engine.shutdown()
+            self._flush(self._engine)
+        self._closing = True
+        self._cancel_deadline()
+        if self._transport.is_closing():
+            return
+        if self.session.job is not None:
+            self.session.job.abort()
+        # The peer may be gone already.
+        with contextlib.suppress(OSError):
+            self._transport.write_eof()
+        self._transport.resume_reading()
+        self._deadline = self.server.loop.call_later(_LINGER_SECONDS, self._transport.abort)
+
+    def _drop(self, reason: str) -> None:
+        """Close at once; what is in the socket's buffer (an alert) still goes out."""
+        _logger.debug("%s ! %s", self.session, reason)
+        self._closing = True
+        self._cancel_deadline()
+        self._transport.close()

@@ -1,0 +1,167 @@
+"""CWD, CDUP, PWD, MKD, RMD, DELE, RNFR, RNTO, SIZE, MDTM, MFMT, SITE (RFC 959 §4.1, RFC 3659)."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from lockgate.accounts.base import Permission
+from lockgate.errors import IsADirectory, NotADirectory, NotFound
+from lockgate.protocol.facts import format_time, parse_time
+from lockgate.protocol.paths import quote_257, resolve, shown
+from lockgate.protocol.replies import Reply, ReplyCode
+from lockgate.server.audit import record
+from lockgate.storage.base import EntryKind
+
+if TYPE_CHECKING:
+    from lockgate.protocol.commands import Command
+    from lockgate.server.session import Session
+
+__all__ = ["cdup", "cwd", "dele", "mdtm", "mfmt", "mkd", "pwd", "rmd", "rnfr", "rnto", "site", "size"]
+
+_C = ReplyCode
+_MODE = re.compile(r"[0-7]{3,4}", re.ASCII)
+
+
+async def cwd(session: Session, command: Command) -> Reply:
+    """Change the working directory."""
+    return await _change_directory(session, session.path(command))
+
+
+async def cdup(session: Session, command: Command) -> Reply:
+    """Change to the parent; "/" is its own."""
+    return await _change_directory(session, resolve(session.parameters.cwd, ".."))
+
+
+async def _change_directory(session: Session, path: str) -> Reply:
+    storage = session.storage
+    entry = await session.in_worker(lambda: storage.stat(path))
+    if entry.kind is not EntryKind.DIRECTORY:
+        raise NotADirectory(path)
+    session.parameters.cwd = path
+    return Reply.of(_C.FILE_OK, f"Now in {shown(path)}.")
+
+
+async def pwd(session: Session, command: Command) -> Reply:
+    """Say the working directory, quoted (RFC 959 Appendix II)."""
+    return Reply.of(_C.PATHNAME, f"{quote_257(session.parameters.cwd)} is the working directory.")
+
+
+async def mkd(session: Session, command: Command) -> Reply:
+    """Make a directory."""
+    path, storage = session.path(command), session.storage
+    await session.in_worker(lambda: storage.make_directory(path))
+    _record(session, command, path)
+    return Reply.of(_C.PATHNAME, f"{quote_257(path)} was made.")
+
+
+async def rmd(session: Session, command: Command) -> Reply:
+    """Remove an empty directory."""
+    path, storage = session.path(command), session.storage
+    if path == "/":
+        return Reply.of(_C.FILE_UNAVAILABLE, "The root cannot be removed.")
+    await session.in_worker(lambda: storage.remove_directory(path))
+    _record(session, command, path)
+    return Reply.of(_C.FILE_OK, "The directory was removed.")
+
+
+async def dele(session: Session, command: Command) -> Reply:
+    """Remove a file."""
+    path, storage = session.path(command), session.storage
+    await session.in_worker(lambda: storage.remove(path))
+    _record(session, command, path)
+    return Reply.of(_C.FILE_OK, "The file was removed.")
+
+
+async def rnfr(session: Session, command: Command) -> Reply:
+    """Name what RNTO will rename; the state keeps the argument."""
+    path, storage = session.path(command), session.storage
+    await session.in_worker(lambda: storage.stat(path))
+    return Reply.of(_C.PENDING, "RNTO comes next.")
+
+
+async def rnto(session: Session, command: Command) -> Reply:
+    """Rename."""
+    rename_from = session.control.core.state.rename_from
+    assert rename_from is not None
+    source = resolve(session.parameters.cwd, rename_from)
+    target, storage = session.path(command), session.storage
+    await session.in_worker(lambda: storage.rename(source, target))
+    _record(session, command, target, source=source)
+    return Reply.of(_C.FILE_OK, "Renamed.")
+
+
+async def size(session: Session, command: Command) -> Reply:
+    """Say how many bytes RETR would send; of an interrupted upload, how many are there (RFC 3659 §4)."""
+    if session.is_ascii:
+        # The whole file would have to be read to tell (RFC 3659 §4).
+        return Reply.of(_C.FILE_UNAVAILABLE, "SIZE needs TYPE I.")
+    path, storage = session.path(command), session.storage
+
+    def look() -> int:
+        try:
+            entry = storage.stat(path)
+        except NotFound:
+            partial = storage.resumable_size(path)
+            if partial is None:
+                raise
+            return partial
+        if entry.kind is EntryKind.DIRECTORY:
+            raise IsADirectory(path)
+        return entry.size
+
+    return Reply.of(_C.FILE_STATUS, str(await session.in_worker(look)))
+
+
+async def mdtm(session: Session, command: Command) -> Reply:
+    """Say when a file changed last, in UTC (RFC 3659 §3)."""
+    path, storage = session.path(command), session.storage
+    entry = await session.in_worker(lambda: storage.stat(path))
+    return Reply.of(_C.FILE_STATUS, format_time(entry.modified))
+
+
+async def mfmt(session: Session, command: Command) -> Reply:
+    """Set when a file changed last."""
+    when, _, name = command.text.partition(" ")
+    timestamp = parse_time(when)
+    if not name:
+        return Reply.of(_C.BAD_ARGUMENT, "MFMT takes a time and a path.")
+    path, storage = resolve(session.parameters.cwd, name), session.storage
+    await session.in_worker(lambda: storage.set_modified(path, timestamp))
+    _record(session, command, path)
+    return Reply.of(_C.FILE_STATUS, f"Modify={format_time(timestamp)}; {shown(path)}")
+
+
+async def site(session: Session, command: Command) -> Reply:
+    """SITE HELP and SITE CHMOD."""
+    word, _, rest = command.text.strip().partition(" ")
+    match word.upper():
+        case "HELP":
+            return Reply.of(_C.HELP, "SITE commands:", " HELP", " CHMOD <mode> <path>", "End")
+        case "CHMOD":
+            return await _chmod(session, command, rest.strip())
+        case _:
+            return Reply.of(_C.PARAMETER_NOT_IMPLEMENTED, "SITE HELP and SITE CHMOD are implemented.")
+
+
+async def _chmod(session: Session, command: Command, rest: str) -> Reply:
+    mode, _, name = rest.partition(" ")
+    if not _MODE.fullmatch(mode) or not name:
+        return Reply.of(_C.BAD_ARGUMENT, "SITE CHMOD takes an octal mode and a path.")
+    if not session.account.may(Permission.WRITE):
+        return Reply.of(_C.FILE_UNAVAILABLE, "Permission denied.")
+    path, storage = resolve(session.parameters.cwd, name), session.storage
+    await session.in_worker(lambda: storage.set_mode(path, int(mode, 8)))
+    _record(session, command, path, mode=mode)
+    return Reply.of(_C.OK, "The mode was set.")
+
+
+def _record(session: Session, command: Command, path: str, **more: object) -> None:
+    record(
+        "file",
+        peer=session.control.peer_address,
+        user=session.user_name,
+        verb=command.word,
+        path=path,
+        **more,
+    )

@@ -1,0 +1,84 @@
+"""TYPE, STRU, MODE, REST, ALLO, OPTS (RFC 959 §4.1.2, RFC 2389, RFC 3659 §5)."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from lockgate.protocol.features import format_opts_mlst, parse_opts, parse_opts_mlst, parse_opts_utf8
+from lockgate.protocol.replies import Reply, ReplyCode
+from lockgate.server.session import Representation
+
+if TYPE_CHECKING:
+    from lockgate.protocol.commands import Command
+    from lockgate.server.session import Session
+
+__all__ = ["allo", "mode", "opts", "rest", "stru", "type_"]
+
+_C = ReplyCode
+_ALLO = re.compile(r"[0-9]{1,20}(?: R [0-9]{1,20})?", re.IGNORECASE | re.ASCII)
+_OFFSET = re.compile(r"[0-9]{1,19}", re.ASCII)
+_TYPES = {
+    "A": Representation.ASCII,
+    "A N": Representation.ASCII,
+    "I": Representation.IMAGE,
+    "L 8": Representation.IMAGE,
+}
+
+
+async def type_(session: Session, command: Command) -> Reply:
+    """Choose between line ends on the wire and bytes as they are."""
+    wanted = " ".join(command.text.upper().split())
+    representation = _TYPES.get(wanted)
+    if representation is None:
+        known = wanted[:1] in ("A", "E", "I", "L") and wanted[1:2] in ("", " ")
+        code = _C.PARAMETER_NOT_IMPLEMENTED if known else _C.BAD_ARGUMENT
+        return Reply.of(code, "TYPE A, I and L 8 are implemented.")
+    session.parameters.representation = representation
+    return Reply.of(_C.OK, f"Type is {representation.value}.")
+
+
+async def stru(session: Session, command: Command) -> Reply:
+    """File structure only."""
+    return _choice(command, chosen="F", known="FRP")
+
+
+async def mode(session: Session, command: Command) -> Reply:
+    """Stream mode only."""
+    return _choice(command, chosen="S", known="SBCZ")
+
+
+def _choice(command: Command, *, chosen: str, known: str) -> Reply:
+    wanted = command.text.strip().upper()
+    if wanted == chosen:
+        return Reply.of(_C.OK, f"{command.word} is {chosen}.")
+    code = _C.PARAMETER_NOT_IMPLEMENTED if wanted and wanted in known else _C.BAD_ARGUMENT
+    return Reply.of(code, f"{command.word} {chosen} is implemented.")
+
+
+async def rest(session: Session, command: Command) -> Reply:
+    """Note where the next transfer starts; the state keeps the offset (RFC 3659 §5)."""
+    text = command.text.strip()
+    if not _OFFSET.fullmatch(text) or int(text) >= 1 << 63:
+        return Reply.of(_C.BAD_ARGUMENT, "REST takes a number of bytes.")
+    return Reply.of(_C.PENDING, f"The next transfer starts at {int(text)}.")
+
+
+async def allo(session: Session, command: Command) -> Reply:
+    """Nothing needs to be allocated."""
+    if not _ALLO.fullmatch(command.text.strip()):
+        return Reply.of(_C.BAD_ARGUMENT, "ALLO takes a number of bytes.")
+    return Reply.of(_C.SUPERFLUOUS, "No allocation is needed.")
+
+
+async def opts(session: Session, command: Command) -> Reply:
+    """Options of listed features only (RFC 2389 §4)."""
+    name, options = parse_opts(command.text)
+    if name == "MLST":
+        session.parameters.mlst_facts = parse_opts_mlst(options)
+        return Reply.of(_C.OK, format_opts_mlst(session.parameters.mlst_facts))
+    if name in ("UTF8", "UTF-8"):
+        if parse_opts_utf8(options):
+            return Reply.of(_C.OK, "UTF8 is on.")
+        return Reply.of(_C.PARAMETER_NOT_IMPLEMENTED, "UTF8 is always on.")
+    return Reply.of(_C.BAD_ARGUMENT, "There are no such options.")

@@ -1,0 +1,156 @@
+"""RETR, STOR, APPE, STOU, ABOR (RFC 959 §4.1.3, RFC 4217 §12.4 to §12.7).
+
+A handler opens the file and hands a job to the corridor; what the client would lose is never touched before
+the job has received everything.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lockgate.protocol.ascii import FromNetwork, ToNetwork
+from lockgate.protocol.paths import join, shown, split
+from lockgate.protocol.replies import Reply, ReplyCode
+from lockgate.server.jobs import Job
+from lockgate.server.session import Direction
+from lockgate.storage.base import WriteMode
+from lockgate.transfer import pump
+from lockgate.transfer.outcome import Outcome, OutcomeStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lockgate.protocol.commands import Command
+    from lockgate.server.session import Session
+    from lockgate.storage.base import ReadHandle, Storage, WriteHandle
+    from lockgate.transfer.streams import DataStream
+
+__all__ = ["abor", "appe", "retr", "stor", "stou"]
+
+_C = ReplyCode
+# After these the client may want to go on where it stopped; after the others what came is not worth keeping.
+_RESUMABLE = frozenset(
+    (OutcomeStatus.TRUNCATED, OutcomeStatus.RESET, OutcomeStatus.STALLED, OutcomeStatus.ABORTED)
+)
+
+
+async def retr(session: Session, command: Command) -> Reply:
+    """Send a file, from REST's offset on."""
+    path = session.path(command)
+    storage, offset = session.storage, session.control.core.state.restart_offset
+    is_ascii = session.is_ascii
+    reader = await session.in_worker(lambda: _open_reader(storage, path, 0 if is_ascii else offset))
+
+    def move(stream: DataStream, count: Callable[[int], None]) -> Outcome:
+        convert = _SkippingToNetwork(offset) if is_ascii else None
+        return pump.send(reader, stream, progress=count, convert=convert)
+
+    def settle(outcome: Outcome) -> None:
+        reader.close()
+
+    size = "" if is_ascii else f" ({max(reader.size - offset, 0)} bytes)"
+    session.job = Job(session, command, path=path, direction=Direction.OUT, move=move, settle=settle)
+    return Reply.of(_C.OPENING_DATA, f"Sending {shown(split(path)[1])}{size}.")
+
+
+async def stor(session: Session, command: Command) -> Reply:
+    """Receive a file; it shows under its name when all of it has come."""
+    offset = session.control.core.state.restart_offset
+    if offset and session.is_ascii:
+        return Reply.of(_C.PARAMETER_NOT_IMPLEMENTED, "REST with STOR needs TYPE I.")
+    path, storage = session.path(command), session.storage
+    mode = WriteMode.RESUME if offset else WriteMode.REPLACE
+    handle = await session.in_worker(lambda: storage.open_write(path, mode, offset=offset))
+    return _receive(session, command, path=path, handle=handle)
+
+
+async def appe(session: Session, command: Command) -> Reply:
+    """Receive more of a file; what is there stays untouched until all has come."""
+    path, storage = session.path(command), session.storage
+    handle = await session.in_worker(lambda: storage.open_write(path, WriteMode.APPEND))
+    return _receive(session, command, path=path, handle=handle)
+
+
+async def stou(session: Session, command: Command) -> Reply:
+    """Receive a file under a new name, which the 150 says (RFC 1123 §4.1.2.9)."""
+    storage = session.storage
+    if command.text:
+        directory, prefix = split(session.path(command))
+    else:
+        directory, prefix = session.parameters.cwd, ""
+    name, handle = await session.in_worker(lambda: storage.create_unique(directory, prefix))
+    reply = _receive(session, command, path=join(directory, name), handle=handle)
+    return Reply.of(reply.code, f"FILE: {shown(name)}")
+
+
+async def abor(session: Session, command: Command) -> Reply:
+    """End the running transfer: its 426 goes out first, then this 226 (RFC 959 §4.1.3)."""
+    job = session.job
+    if job is not None:
+        job.abort()
+        await job.finished.wait()
+        return Reply.of(_C.TRANSFER_COMPLETE, "The transfer was ended.")
+    session.drop_endpoint()
+    return Reply.of(_C.TRANSFER_COMPLETE, "No transfer was running.")
+
+
+def _open_reader(storage: Storage, path: str, offset: int) -> ReadHandle:
+    reader = storage.open_read(path)
+    try:
+        if offset:
+            reader.seek(offset)
+    except BaseException:
+        reader.close()
+        raise
+    return reader
+
+
+def _receive(session: Session, command: Command, *, path: str, handle: WriteHandle) -> Reply:
+    require_close_notify = session.policy.require_close_notify
+    is_ascii = session.is_ascii
+
+    def move(stream: DataStream, count: Callable[[int], None]) -> Outcome:
+        return pump.receive(
+            stream,
+            handle,
+            progress=count,
+            convert=FromNetwork() if is_ascii else None,
+            require_close_notify=require_close_notify,
+        )
+
+    def settle(outcome: Outcome) -> None:
+        try:
+            if outcome.is_complete:
+                handle.commit()
+            else:
+                # In ASCII the bytes kept are not those that the client counts.
+                keep = outcome.status in _RESUMABLE and outcome.bytes_moved > 0 and not is_ascii
+                handle.discard(keep=keep)
+        finally:
+            handle.close()
+
+    session.job = Job(session, command, path=path, direction=Direction.IN, move=move, settle=settle)
+    return Reply.of(_C.OPENING_DATA, f"Receiving {shown(split(path)[1])}.")
+
+
+class _SkippingToNetwork:
+    """TYPE A with a REST offset, which counts octets as they pass on the wire (RFC 3659 §5.3)."""
+
+    __slots__ = ("_convert", "_skip")
+
+    def __init__(self, skip: int) -> None:
+        self._convert = ToNetwork()
+        self._skip = skip
+
+    def feed(self, data: bytes) -> bytes:
+        return self._cut(self._convert.feed(data))
+
+    def finish(self) -> bytes:
+        return self._cut(self._convert.finish())
+
+    def _cut(self, converted: bytes) -> bytes:
+        if not self._skip:
+            return converted
+        cut = min(self._skip, len(converted))
+        self._skip -= cut
+        return converted[cut:]

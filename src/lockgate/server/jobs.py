@@ -1,0 +1,172 @@
+"""One running transfer: open the data connection, move the data in a worker thread, settle, and answer.
+
+Runs beside the control connection, which goes on taking ABOR and STAT (RFC 4217 §14). Must not send replies
+itself, and must not know how bytes are moved.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from lockgate.errors import LockgateError, StorageError, TlsError, TransferError
+from lockgate.transfer.outcome import Outcome, OutcomeStatus, failure
+from lockgate.transfer.workers import WorkersBusy
+
+from .audit import record
+from .refusals import outcome_reply
+from .session import Direction
+
+if TYPE_CHECKING:
+    from lockgate.protocol.commands import Command
+    from lockgate.protocol.replies import Reply
+    from lockgate.transfer.streams import DataStream
+
+    from .endpoint import Endpoint, Opener
+    from .session import Session
+
+__all__ = ["Job", "Move", "Settle"]
+
+_logger = logging.getLogger(__name__)
+
+Move = Callable[["DataStream", Callable[[int], None]], Outcome]
+"""Moves the data, reporting bytes as they pass. Blocks; runs in a worker thread."""
+
+Settle = Callable[[Outcome], None]
+"""Commits or discards, closes files; raises StorageError when a commit fails. Blocks; called exactly once."""
+
+
+class Job:
+    """A transfer between its 150 and its final reply.
+
+    Args:
+        session: Whose transfer it is; its endpoint is taken over.
+        command: The transfer command.
+        path: The virtual path, for the log.
+        direction: Which way data goes, seen from the server.
+        move: See `Move`.
+        settle: See `Settle`.
+
+    Attributes:
+        command: The transfer command.
+        finished: Set when the final reply is out.
+        moved_bytes: Payload so far, for STAT; approximate while the transfer runs.
+    """
+
+    __slots__ = (
+        "_endpoint",
+        "_move",
+        "_path",
+        "_session",
+        "_settle",
+        "command",
+        "direction",
+        "finished",
+        "is_started",
+        "moved_bytes",
+    )
+
+    def __init__(
+        self,
+        session: Session,
+        command: Command,
+        *,
+        path: str,
+        direction: Direction,
+        move: Move,
+        settle: Settle,
+    ) -> None:
+        self._session = session
+        self._endpoint: Endpoint = session.take_endpoint()
+        self._path = path
+        self._move = move
+        self._settle = settle
+        self.command = command
+        self.direction = direction
+        self.finished = asyncio.Event()
+        self.is_started = False
+        self.moved_bytes = 0
+
+    def start(self) -> None:
+        """The 150 is out: `run` follows."""
+        self.is_started = True
+
+    def abort(self) -> None:
+        """End the transfer wherever it is; `run` returns soon. Event loop only; may be called again."""
+        self._endpoint.abort()
+
+    async def run(self) -> Reply:
+        """Carry the transfer out and return its final reply; never raises what a transfer can meet."""
+        session = self._session
+        try:
+            outcome = await self._run()
+        finally:
+            self._endpoint.close()
+        session.tls.last_direction = self.direction
+        reply = outcome_reply(outcome)
+        record(
+            "transfer",
+            peer=session.control.peer_address,
+            user=session.user_name,
+            verb=self.command.word,
+            path=self._path,
+            outcome=outcome.status.value,
+            bytes=outcome.bytes_moved,
+            seconds=outcome.seconds,
+            verified=outcome.verified_end,
+            reply=reply.code,
+            detail=outcome.detail or None,
+        )
+        return reply
+
+    async def _run(self) -> Outcome:
+        try:
+            opener = await self._endpoint.open(self.direction)
+            return await self._submit(functools.partial(self._work, opener))
+        except (TransferError, TlsError) as error:
+            # Before any worker had it: the rest is settled now.
+            return await self._submit_settle(failure(error))
+
+    async def _submit(self, work: Callable[[], Outcome]) -> Outcome:
+        return await asyncio.wrap_future(self._session.server.workers.submit(work))
+
+    async def _submit_settle(self, outcome: Outcome) -> Outcome:
+        server = self._session.server
+        try:
+            return await asyncio.wrap_future(server.helpers.submit(lambda: self._settled(outcome)))
+        except WorkersBusy:
+            # Settling closes files: rather a moment on the loop than a leak.
+            return self._settled(outcome)
+
+    def _work(self, opener: Opener) -> Outcome:
+        """Open, move and settle, in one worker thread."""
+        try:
+            stream = opener()
+        except LockgateError as error:
+            return self._settled(failure(error))
+        except BaseException:
+            self._settled(Outcome(OutcomeStatus.RESET, detail="internal error"))
+            raise
+        try:
+            outcome = self._move(stream, self._count)
+        except BaseException:
+            self._settled(Outcome(OutcomeStatus.RESET, detail="internal error"))
+            raise
+        finally:
+            stream.close()
+        return self._settled(outcome)
+
+    def _settled(self, outcome: Outcome) -> Outcome:
+        try:
+            self._settle(outcome)
+        except StorageError as error:
+            return Outcome(
+                OutcomeStatus.STORAGE_FAILED, outcome.bytes_moved, seconds=outcome.seconds, error=error
+            )
+        return outcome
+
+    def _count(self, count: int) -> None:
+        self.moved_bytes += count

@@ -1,0 +1,83 @@
+"""How many sessions and data endpoints there may be; counts only, must not close anything itself."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import Counter
+
+__all__ = ["Admission", "DataBudget", "plain_address"]
+
+
+def plain_address(text: str) -> str:
+    """Return an IP address without zone, an IPv4 address inside IPv6 as IPv4; other text as it is."""
+    try:
+        address = ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        return text
+    mapped = getattr(address, "ipv4_mapped", None)
+    return str(mapped if mapped is not None else address)
+
+
+class Admission:
+    """Counts control connections, in all and by address. Used on the event loop only.
+
+    Args:
+        sessions: Most connections at once.
+        per_address: Most connections of one address at once.
+    """
+
+    __slots__ = ("_by_address", "_count", "per_address", "sessions")
+
+    def __init__(self, sessions: int, per_address: int) -> None:
+        self.sessions = sessions
+        self.per_address = per_address
+        self._count = 0
+        self._by_address: Counter[str] = Counter()
+
+    @property
+    def count(self) -> int:
+        """Connections there are."""
+        return self._count
+
+    def enter(self, address: str) -> str:
+        """Count a connection; return "" when it may stay, else why not (it is counted all the same)."""
+        self._count += 1
+        self._by_address[address] += 1
+        if self._count > self.sessions:
+            return "Too many sessions; try again later."
+        if self._by_address[address] > self.per_address:
+            return "Too many sessions from your address."
+        return ""
+
+    def leave(self, address: str) -> None:
+        """Count a connection out."""
+        self._count -= 1
+        self._by_address[address] -= 1
+        if self._by_address[address] <= 0:
+            del self._by_address[address]
+
+
+class DataBudget:
+    """Counts data endpoints: passive listeners and running transfers. Used on the event loop only.
+
+    Args:
+        transfers: Most endpoints at once.
+    """
+
+    __slots__ = ("count", "transfers")
+
+    def __init__(self, transfers: int) -> None:
+        self.transfers = transfers
+        self.count = 0
+
+    def take(self) -> bool:
+        """Count one endpoint; False when there are too many (it is not counted then)."""
+        if self.count >= self.transfers:
+            return False
+        self.count += 1
+        return True
+
+    def give_back(self) -> None:
+        """Count one endpoint out."""
+        assert self.count > 0
+        self.count -= 1

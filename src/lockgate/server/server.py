@@ -1,0 +1,339 @@
+"""Start, serve, drain, stop, in that order; and what all sessions of a process share.
+
+Must not know commands: a session is `control.ControlConnection`'s from the first byte on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lockgate.accounts.throttle import LoginThrottle
+from lockgate.errors import ConfigError, LockgateError
+from lockgate.protocol.gates import CccRule, GatePolicy, Requirement
+from lockgate.protocol.replies import Reply, ReplyCode
+from lockgate.storage.local import LocalStorage
+from lockgate.tls.contexts import ServerContexts
+from lockgate.tls.policy import SessionReuse
+from lockgate.transfer.ports import PortRange
+from lockgate.transfer.workers import Workers
+
+from .audit import record
+from .config import Config, ListenerConfig, ListenerTls, accounts, load_config
+from .control import ControlConnection
+from .limits import Admission, DataBudget
+
+if TYPE_CHECKING:
+    import ssl
+    from pathlib import Path
+
+    from lockgate.accounts.base import Account, AccountStore
+
+    from .config import PolicyConfig
+
+__all__ = ["BoundListener", "ListenerState", "Server", "run"]
+
+_logger = logging.getLogger(__name__)
+
+# Blocking file and account work that answers a command; transfers have threads of their own.
+_HELPER_THREADS = 16
+_HELPER_QUEUE = 20_000
+_DRAIN_SECONDS = 30.0
+_LAST_WORDS_SECONDS = 3.0
+# A thread that computes in pure Python holds up those that move data for this long at a time.
+_SWITCH_INTERVAL_SECONDS = 0.0005
+_BACKLOG = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class BoundListener:
+    """Where the server can be reached.
+
+    Attributes:
+        address: A numeric address.
+        port: The port, also where the configuration said 0.
+        tls: How TLS is spoken there.
+    """
+
+    address: str
+    port: int
+    tls: ListenerTls
+
+
+class ListenerState:
+    """One `[[listener]]`: its policy, and its TLS contexts.
+
+    Args:
+        config: The whole configuration.
+        entry: The listener's own entry.
+
+    Raises:
+        ConfigError: Certificate or key cannot be used.
+    """
+
+    def __init__(self, config: Config, entry: ListenerConfig) -> None:
+        self.entry = entry
+        self._config = config
+        policy = config.tls_policy(entry)
+        self._contexts = None if policy is None else ServerContexts(policy)
+        self.gate_policy = self._gate_policy(config.policy_for(entry))
+
+    @property
+    def is_implicit(self) -> bool:
+        """True where TLS comes before the greeting."""
+        return self.entry.tls is ListenerTls.IMPLICIT
+
+    def replace(self, config: Config) -> None:
+        """Take a new configuration for connections and logins to come; files are read again.
+
+        Raises:
+            ConfigError: Certificate or key cannot be used; everything stays as it was.
+        """
+        entry = next((one for one in config.listeners if _same_place(one, self.entry)), None)
+        if entry is None:
+            return
+        policy = config.tls_policy(entry)
+        if self._contexts is not None and policy is not None:
+            self._contexts.reload(policy)
+        self.entry = entry
+        self._config = config
+        self.gate_policy = self._gate_policy(config.policy_for(entry))
+
+    def control_context(self) -> ssl.SSLContext:
+        """Return a TLS context for one control connection and its data connections."""
+        assert self._contexts is not None
+        return self._contexts.control_context()
+
+    def policy_for(self, account: Account | None) -> PolicyConfig:
+        """Return the policy that holds for an account here, or before the login."""
+        return self._config.policy_for(self.entry, account)
+
+    def gate_policy_for(self, account: Account) -> GatePolicy:
+        """Return what the gates enforce for an account."""
+        return self._gate_policy(self.policy_for(account))
+
+    def session_reuse_for(self, account: Account | None) -> SessionReuse:
+        """Return whether data connections must resume the control connection's TLS session."""
+        return SessionReuse(self.policy_for(account).session_reuse.value)
+
+    def _gate_policy(self, policy: PolicyConfig) -> GatePolicy:
+        return GatePolicy(
+            has_tls=self._contexts is not None,
+            control=Requirement(policy.control.value),
+            data=Requirement(policy.data.value),
+            ccc=CccRule(policy.clear_command_channel.value),
+            legacy_auth=policy.legacy_auth,
+            active_mode=self._config.active.enabled,
+        )
+
+
+def _same_place(one: ListenerConfig, other: ListenerConfig) -> bool:
+    return (one.address, one.port, one.tls) == (other.address, other.port, other.tls)
+
+
+class Server:
+    """A server in this event loop.
+
+    Args:
+        config: The configuration.
+
+    Attributes:
+        config: The configuration in force.
+        greeting: The 220.
+        helpers: Threads for blocking work that answers a command.
+        workers: Threads for transfers.
+        is_draining: True once no new session is taken.
+
+    Raises:
+        ConfigError: Certificate or key cannot be used.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.loop = asyncio.get_running_loop()
+        self.greeting = Reply.of(ReplyCode.READY, "Lockgate ready.")
+        self.accounts: AccountStore = accounts(config)
+        self.throttle = LoginThrottle()
+        self.admission = Admission(config.limits.sessions, config.limits.sessions_per_address)
+        self.data_budget = DataBudget(config.limits.transfers)
+        self.passive_ports = PortRange.parse(config.passive.ports)
+        self.workers = Workers(config.limits.transfers, queue_limit=0, name="lockgate-transfer")
+        self.helpers = Workers(_HELPER_THREADS, queue_limit=_HELPER_QUEUE, name="lockgate-helper")
+        self.is_draining = False
+        self._listeners = [ListenerState(config, entry) for entry in config.listeners]
+        self._asyncio_servers: list[asyncio.Server] = []
+        self._controls: set[ControlConnection] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._storages: dict[Path, LocalStorage] = {}
+        self._leave_hook: asyncio.Event | None = None
+
+    # --- for the sessions ---
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run a coroutine as a task that is kept until it ends and whose failure is logged."""
+        task = self.loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._task_done)
+
+    def _task_done(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _logger.error("a session's task failed", exc_info=error)
+
+    def enter(self, control: ControlConnection) -> str:
+        """Count a new connection; return why it may not stay, or ""."""
+        self._controls.add(control)
+        reason = self.admission.enter(control.peer_address)
+        return "The server is shutting down." if self.is_draining else reason
+
+    def leave(self, control: ControlConnection) -> None:
+        """Count a connection out."""
+        self._controls.discard(control)
+        if self._leave_hook is not None:
+            self._leave_hook.set()
+        self.admission.leave(control.peer_address)
+
+    def storage_for(self, account: Account) -> LocalStorage:
+        """Return the files of an account; its home is made if it is missing. Blocks; any helper thread.
+
+        Raises:
+            StorageError: The home cannot be made or opened.
+        """
+        storage = self._storages.get(account.home)
+        if storage is None:
+            try:
+                account.home.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise ConfigError(f"home {account.home}: cannot be made: {error.strerror}") from error
+            # Two threads may both get here; the second's storage is dropped by setdefault and collected.
+            storage = self._storages.setdefault(account.home, LocalStorage(account.home))
+        return storage
+
+    # --- start, reload, drain ---
+
+    async def start(self) -> list[BoundListener]:
+        """Open the listeners.
+
+        Raises:
+            OSError: An address cannot be used; nothing stays open.
+        """
+        bound: list[BoundListener] = []
+        try:
+            for state in self._listeners:
+                bound += await self._listen(state)
+        except BaseException:
+            self._close_listeners()
+            raise
+        return bound
+
+    async def _listen(self, state: ListenerState) -> list[BoundListener]:
+        entry = state.entry
+        opened = await self.loop.create_server(
+            lambda: ControlConnection(self, state),
+            entry.address,
+            entry.port,
+            backlog=_BACKLOG,
+            reuse_address=True,
+        )
+        self._asyncio_servers.append(opened)
+        names = [sock.getsockname() for sock in opened.sockets]
+        return [BoundListener(name[0], name[1], entry.tls) for name in names]
+
+    def reload(self) -> None:
+        """Read configuration and certificates again, for connections and logins to come. Blocks shortly.
+
+        Listeners keep their addresses; a change of those needs a restart. When anything is wrong, everything
+        stays as it was and the log says why.
+        """
+        try:
+            config = load_config(self.config.source) if self.config.source is not None else self.config
+            store = accounts(config)
+            for state in self._listeners:
+                state.replace(config)
+        except LockgateError as error:
+            _logger.warning("reload failed, nothing was changed: %s", error)
+            return
+        self.config = config
+        self.accounts = store
+        self.passive_ports = PortRange.parse(config.passive.ports)
+        self.admission.sessions = config.limits.sessions
+        self.admission.per_address = config.limits.sessions_per_address
+        self.data_budget.transfers = config.limits.transfers
+        record("reload", accounts=len(config.accounts))
+
+    async def drain(self, seconds: float = _DRAIN_SECONDS) -> None:
+        """Take no more sessions, let running transfers end for a while, interrupt the rest, close."""
+        self.is_draining = True
+        self._close_listeners()
+        for control in list(self._controls):
+            if control.session.job is None:
+                control.shut_down()
+        deadline = self.loop.time() + seconds
+        while self._running_jobs() and self.loop.time() < deadline:
+            await asyncio.wait(
+                [self.loop.create_task(job.finished.wait()) for job in self._running_jobs()],
+                timeout=deadline - self.loop.time(),
+                return_when=asyncio.ALL_COMPLETED,
+            )
+        for job in self._running_jobs():
+            job.abort()
+        deadline = self.loop.time() + _LAST_WORDS_SECONDS
+        for control in list(self._controls):
+            control.shut_down()
+        self._leave_hook = asyncio.Event()
+        while self._controls and self.loop.time() < deadline:
+            self._leave_hook.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._leave_hook.wait(), deadline - self.loop.time())
+        await self.loop.run_in_executor(None, self._stop_threads)
+        for storage in self._storages.values():
+            storage.close()
+
+    def _running_jobs(self) -> list[Any]:
+        return [control.session.job for control in self._controls if control.session.job is not None]
+
+    def _close_listeners(self) -> None:
+        for opened in self._asyncio_servers:
+            opened.close()
+        self._asyncio_servers.clear()
+
+    def _stop_threads(self) -> None:
+        self.workers.close(seconds=_LAST_WORDS_SECONDS)
+        self.helpers.close(seconds=_LAST_WORDS_SECONDS)
+
+
+def run(config: Config, *, on_ready: Callable[[list[BoundListener]], None]) -> int:
+    """Serve until SIGTERM or SIGINT; SIGHUP reloads. Blocks. Call from the main thread.
+
+    Args:
+        config: The configuration.
+        on_ready: Called once when connections are taken.
+
+    Returns:
+        The exit status, 0.
+
+    Raises:
+        ConfigError: A certificate or a key cannot be used.
+        OSError: An address cannot be used.
+    """
+    sys.setswitchinterval(_SWITCH_INTERVAL_SECONDS)
+    asyncio.run(_serve(config, on_ready))
+    return 0
+
+
+async def _serve(config: Config, on_ready: Callable[[list[BoundListener]], None]) -> None:
+    server = Server(config)
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        server.loop.add_signal_handler(number, stop.set)
+    server.loop.add_signal_handler(signal.SIGHUP, server.reload)
+    on_ready(await server.start())
+    await stop.wait()
+    record("stop")
+    await server.drain()

@@ -1,0 +1,235 @@
+"""What one client's session holds: who it is, its parameters, its data endpoint and its running job.
+
+Handlers read and change it; it must not send anything and must not know verbs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, TypeVar
+
+from lockgate.protocol.facts import FACT_NAMES
+from lockgate.protocol.paths import resolve
+from lockgate.tls.binding import ControlBinding
+
+if TYPE_CHECKING:
+    import ssl
+
+    from lockgate.accounts.base import Account
+    from lockgate.protocol.commands import Command
+    from lockgate.storage.base import Storage
+    from lockgate.tls.engine import TlsEngine
+    from lockgate.tls.identity import Identity
+
+    from .config import PolicyConfig
+    from .control import ControlConnection
+    from .endpoint import Endpoint
+    from .jobs import Job
+    from .server import Server
+
+__all__ = ["Direction", "Parameters", "Representation", "Session"]
+
+_T = TypeVar("_T")
+_numbers = itertools.count(1)
+
+
+class Representation(Enum):
+    """TYPE (RFC 959 §3.1.1)."""
+
+    ASCII = "A"
+    IMAGE = "I"
+
+
+class Direction(Enum):
+    """Which way a session's last transfer went, seen from the server."""
+
+    NONE = "none"
+    IN = "in"
+    OUT = "out"
+
+
+@dataclass(slots=True)
+class Parameters:
+    """What AUTH and REIN put back to its default (RFC 4217 §4.2, §13)."""
+
+    representation: Representation = Representation.ASCII
+    cwd: str = "/"
+    mlst_facts: tuple[str, ...] = FACT_NAMES
+
+
+@dataclass(slots=True)
+class LoginState:
+    """Who the client says it is, and who it is."""
+
+    user_name: str = ""
+    account: Account | None = None
+    storage: Storage | None = None
+
+
+@dataclass(slots=True)
+class TlsState:
+    """What the control connection's TLS has shown."""
+
+    context: ssl.SSLContext | None = None
+    binding: ControlBinding | None = None
+    identity: Identity | None = None
+    version: str = ""
+    cipher: str = ""
+    last_direction: Direction = field(default=Direction.NONE)
+
+
+class Session:
+    """One client's session. Used on the event loop only, except where a method says otherwise.
+
+    Args:
+        control: The connection it belongs to.
+    """
+
+    __slots__ = (
+        "control",
+        "endpoint",
+        "failed_logins",
+        "is_greeted",
+        "job",
+        "login",
+        "number",
+        "parameters",
+        "tls",
+    )
+
+    def __init__(self, control: ControlConnection) -> None:
+        self.control = control
+        self.number = next(_numbers)
+        self.parameters = Parameters()
+        self.login = LoginState()
+        self.tls = TlsState()
+        self.endpoint: Endpoint | None = None
+        self.job: Job | None = None
+        self.failed_logins = 0
+        self.is_greeted = False
+
+    def __str__(self) -> str:
+        return f"[{self.number} {self.control.peer_address}]"
+
+    # --- who and where ---
+
+    @property
+    def server(self) -> Server:
+        """What all sessions share."""
+        return self.control.server
+
+    @property
+    def user_name(self) -> str | None:
+        """The name of the account that is logged in, or None."""
+        return self.login.account.name if self.login.account else None
+
+    @property
+    def account(self) -> Account:
+        """The account; a gate has made sure that there is one."""
+        assert self.login.account is not None
+        return self.login.account
+
+    @property
+    def storage(self) -> Storage:
+        """The account's files; a gate has made sure that there are some."""
+        assert self.login.storage is not None
+        return self.login.storage
+
+    @property
+    def policy(self) -> PolicyConfig:
+        """The policy that holds for this session now: the listener's, and the account's once logged in."""
+        return self.control.listener.policy_for(self.login.account)
+
+    @property
+    def is_private(self) -> bool:
+        """True when data connections are to be protected (PROT P)."""
+        return self.control.core.state.data.is_private
+
+    @property
+    def is_ascii(self) -> bool:
+        """True in TYPE A."""
+        return self.parameters.representation is Representation.ASCII
+
+    def path(self, command: Command) -> str:
+        """Return the virtual path that a command's argument means; without argument the working directory.
+
+        Raises:
+            RemoteProtocolError: The argument cannot be a path.
+        """
+        return resolve(self.parameters.cwd, command.text)
+
+    async def in_worker(self, work: Callable[[], _T]) -> _T:
+        """Run blocking storage or account work in a worker thread and return its result."""
+        return await asyncio.wrap_future(self.server.helpers.submit(work))
+
+    # --- changes ---
+
+    def reset(self) -> None:
+        """Forget login and parameters: AUTH and REIN (RFC 4217 §4.2, §13). TLS is for the corridor."""
+        self.drop_endpoint()
+        self.parameters = Parameters()
+        self.login = LoginState()
+        self.control.core.policy = self.control.listener.gate_policy
+
+    def log_in(self, account: Account, storage: Storage) -> None:
+        """Take an account, its files and its policy."""
+        self.login.account = account
+        self.login.storage = storage
+        self.parameters.cwd = "/"
+        self.failed_logins = 0
+        self.control.core.policy = self.control.listener.gate_policy_for(account)
+        if self.tls.binding is not None:
+            self.tls.binding.reuse_policy = self.control.listener.session_reuse_for(account)
+
+    def begin_tls(self, context: ssl.SSLContext) -> None:
+        """Note the context that a TLS handshake is about to use."""
+        self.tls = TlsState(context=context)
+
+    def tls_established(self, engine: TlsEngine) -> None:
+        """Note what the control connection's handshake has shown."""
+        assert self.tls.context is not None
+        self.tls.version = engine.version or ""
+        self.tls.cipher = engine.cipher or ""
+        self.tls.binding = ControlBinding(
+            peer_address=self.control.peer_address,
+            peer_certificate=engine.peer_certificate,
+            context=self.tls.context,
+            reuse_policy=self.control.listener.session_reuse_for(None),
+        )
+        if engine.peer_certificate is not None:
+            from lockgate.tls.identity import from_certificate
+
+            self.tls.identity = from_certificate(engine.peer_certificate)
+
+    def tls_ended(self) -> None:
+        """TLS has ended on the control connection: after REIN nothing of it counts, after CCC all of it."""
+        if not self.control.core.state.data.is_frozen:
+            # RFC 4217 §13: after REIN a new AUTH starts from nothing.
+            self.tls = TlsState()
+
+    def set_endpoint(self, endpoint: Endpoint) -> None:
+        """Take a new data endpoint in place of the old one."""
+        self.drop_endpoint()
+        self.endpoint = endpoint
+
+    def take_endpoint(self) -> Endpoint:
+        """Hand the endpoint over to a transfer; a gate has made sure that there is one."""
+        endpoint, self.endpoint = self.endpoint, None
+        assert endpoint is not None
+        return endpoint
+
+    def drop_endpoint(self) -> None:
+        """Close the data endpoint, if there is one."""
+        if self.endpoint is not None:
+            self.endpoint.close()
+            self.endpoint = None
+
+    def end(self) -> None:
+        """The control connection is gone: end the transfer and give everything back."""
+        if self.job is not None:
+            self.job.abort()
+        self.drop_endpoint()
