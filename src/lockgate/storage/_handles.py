@@ -91,14 +91,25 @@ class Upload:
 
 
 class LocalWriter:
-    """An upload in its hidden file; see `WriteHandle`."""
+    """An upload in its hidden file; see `WriteHandle`.
 
-    __slots__ = ("_ended", "_opened", "_position", "_upload")
+    Args:
+        upload: Where it is written and what becomes of it; the writer owns the descriptor in it.
+        opened: The hidden file, positioned; the writer owns it.
+        position: Where the next byte goes.
+        is_resumed: The hidden file is a partial that was kept. It is cut to the position only when something
+            comes: a data connection that never opens must not cost what was there already.
+    """
 
-    def __init__(self, upload: Upload, opened: Descriptor, *, position: int) -> None:
+    __slots__ = ("_ended", "_is_uncut", "_opened", "_position", "_upload")
+
+    def __init__(
+        self, upload: Upload, opened: Descriptor, *, position: int, is_resumed: bool = False
+    ) -> None:
         self._upload = upload
         self._opened = opened
         self._position = position
+        self._is_uncut = is_resumed
         self._ended = False
 
     @property
@@ -112,6 +123,8 @@ class LocalWriter:
         done = 0
         descriptor = self._opened.number
         try:
+            if self._is_uncut:
+                self._cut()
             # Disks nearly always take all at once; the loop is for a full one, where the next write says so.
             done = os.write(descriptor, data)
             while done < total:
@@ -152,7 +165,7 @@ class LocalWriter:
         with contextlib.suppress(OSError):
             self._opened.close()
         try:
-            if keep and self._position:
+            if self._is_uncut or (keep and self._position):
                 os.rename(upload.working, upload.kept, src_dir_fd=folder, dst_dir_fd=folder)
             else:
                 os.unlink(upload.working, dir_fd=folder)
@@ -171,10 +184,16 @@ class LocalWriter:
         with contextlib.suppress(Exception):
             self.discard()
 
+    def _cut(self) -> None:
+        os.ftruncate(self._opened.number, self._position)
+        self._is_uncut = False
+
     def _settle(self) -> None:
         """Bring the file into its final shape; close says what a network file system held back until now."""
         if self._opened.number < 0:
             return
+        if self._is_uncut:
+            self._cut()
         os.fchmod(self._opened.number, self._upload.mode)
         if self._upload.fsync:
             os.fsync(self._opened.number)

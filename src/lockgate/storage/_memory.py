@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from lockgate.errors import DirectoryNotEmpty, IsADirectory, NotADirectory, StorageError, shorten
 
@@ -17,6 +18,7 @@ __all__ = [
     "MemoryFolder",
     "MemoryReader",
     "MemoryScan",
+    "MemoryStart",
     "check_replaceable",
     "is_occupied",
     "memory_entry",
@@ -110,20 +112,37 @@ class MemoryScan:
         self._entries = iter(())
 
 
+@dataclass(frozen=True, slots=True)
+class MemoryStart:
+    """What an upload begins with.
+
+    Attributes:
+        content: Its first bytes.
+        resumed: The whole kept partial that they come from, b"" if they do not.
+    """
+
+    content: bytes = b""
+    resumed: bytes = b""
+
+
 def start_content(
     folder: MemoryFolder, name: bytes, existing: MemoryFile | None, *, mode: WriteMode, offset: int
-) -> bytes:
-    """Return the content an upload begins with; resuming takes the kept partial away."""
+) -> MemoryStart:
+    """Return what an upload begins with; resuming takes the kept partial away."""
     if mode is WriteMode.APPEND:
-        return existing.content if existing is not None else folder.kept.pop(name, b"")
+        if existing is not None:
+            return MemoryStart(existing.content)
+        kept = folder.kept.pop(name, b"")
+        return MemoryStart(kept, resumed=kept)
     if mode is not WriteMode.RESUME:
-        return b""
+        return MemoryStart()
     if name in folder.kept and len(folder.kept[name]) >= offset:
-        return folder.kept.pop(name)[:offset]
+        kept = folder.kept.pop(name)
+        return MemoryStart(kept[:offset], resumed=kept)
     stored = existing.content if existing is not None else folder.kept.get(name, b"")
     if offset > len(stored):
         raise OffsetBeyondEnd(f"cannot continue at {offset}: only {len(stored)} bytes are stored")
-    return stored[:offset]
+    return MemoryStart(stored[:offset])
 
 
 def is_occupied(folder: MemoryFolder) -> bool:

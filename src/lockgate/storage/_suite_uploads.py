@@ -112,6 +112,29 @@ class UploadSuite:
         upload.discard(keep=True)
         assert storage.resumable_size("/file") == 6
 
+    def test_resuming_without_receiving_gives_the_partial_back(self, storage: Storage) -> None:
+        keep_partial(storage, "/file", b"0123")
+        for mode, offset in ((WriteMode.RESUME, 2), (WriteMode.APPEND, 0)):
+            storage.open_write("/file", mode, offset=offset).discard()
+            storage.open_write("/file", mode, offset=offset).discard(keep=True)
+            assert storage.resumable_size("/file") == 4
+        upload = storage.open_write("/file", WriteMode.RESUME, offset=4)
+        upload.write(b"45")
+        upload.commit()
+        assert content(storage, "/file") == b"012345"
+
+    def test_a_resumed_upload_that_is_aborted_is_gone(self, storage: Storage) -> None:
+        keep_partial(storage, "/file", b"0123")
+        upload = storage.open_write("/file", WriteMode.RESUME, offset=2)
+        upload.write(b"x")
+        upload.discard()
+        assert storage.resumable_size("/file") is None
+
+    def test_a_resumed_upload_can_end_where_it_starts(self, storage: Storage) -> None:
+        keep_partial(storage, "/file", b"0123")
+        storage.open_write("/file", WriteMode.RESUME, offset=2).commit()
+        assert content(storage, "/file") == b"01"
+
     def test_resuming_earlier_cuts_what_was_kept(self, storage: Storage) -> None:
         keep_partial(storage, "/file", b"0123456789")
         upload = storage.open_write("/file", WriteMode.RESUME, offset=2)

@@ -47,8 +47,25 @@ def begin_upload(
     parts = settings.names.new(path)
     if not parts:
         raise IsADirectory("the root is a directory")
-    target = parts[-1]
     folder = tree.folder(parts[:-1])
+    try:
+        return _begin(tree, settings, path, parts=parts, folder=folder, mode=mode, offset=offset)
+    except BaseException:
+        folder.close()  # now, not when somebody drops the error with its frames
+        raise
+
+
+def _begin(
+    tree: Tree,
+    settings: UploadSettings,
+    path: str,
+    *,
+    parts: Sequence[bytes],
+    folder: Descriptor,
+    mode: WriteMode,
+    offset: int,
+) -> LocalWriter:
+    target = parts[-1]
     existing = _look_at_target(tree, folder.number, parts)
     if mode is WriteMode.CREATE_NEW and existing is not None:
         raise AlreadyExists(f"the name is taken: {shorten(path)}")
@@ -145,18 +162,17 @@ def _take_kept(upload: Upload, offset: int) -> LocalWriter | None:
         opened.close()
         os.rename(upload.working, upload.kept, src_dir_fd=folder, dst_dir_fd=folder)
         return None
-    os.ftruncate(opened.number, offset)
     os.lseek(opened.number, offset, os.SEEK_SET)
-    return LocalWriter(upload, opened, position=offset)
+    return LocalWriter(upload, opened, position=offset, is_resumed=True)
 
 
 def _copy_on_write(tree: Tree, upload: Upload, parts: Sequence[bytes], *, count: int | None) -> LocalWriter:
     """Begin with the first `count` bytes of the target (None: all of it)."""
     source, status = tree.open_regular(parts)
     wanted = status.st_size if count is None else count
-    if wanted > status.st_size:
-        raise OffsetBeyondEnd(f"cannot continue at {wanted}: only {status.st_size} bytes are stored")
     with source as descriptor:
+        if wanted > status.st_size:
+            raise OffsetBeyondEnd(f"cannot continue at {wanted}: only {status.st_size} bytes are stored")
         opened = _create(upload)
         writer = LocalWriter(upload, opened, position=wanted)
         try:

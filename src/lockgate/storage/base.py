@@ -174,7 +174,8 @@ class WriteHandle(Protocol):
 
         Args:
             keep: Keep what was written, hidden, so that APPEND and RESUME can go on there (an interrupted
-                upload); otherwise delete it (a refused or aborted one).
+                upload); otherwise delete it (a refused or aborted one). An upload that resumed a kept partial
+                and wrote nothing gives it back as it was, either way.
         """
         ...
 

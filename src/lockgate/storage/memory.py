@@ -28,6 +28,7 @@ from ._memory import (
     MemoryFolder,
     MemoryReader,
     MemoryScan,
+    MemoryStart,
     check_replaceable,
     is_occupied,
     memory_entry,
@@ -45,15 +46,23 @@ _LAST_SECOND = 2**63 / 10**9
 class MemoryWriter:
     """An upload under way; see `WriteHandle`."""
 
-    __slots__ = ("_buffer", "_exclusive", "_folder", "_is_open", "_name", "_storage")
+    __slots__ = ("_buffer", "_exclusive", "_folder", "_is_open", "_name", "_resumed", "_storage")
 
     def __init__(
-        self, storage: MemoryStorage, folder: MemoryFolder, name: bytes, *, start: bytes, exclusive: bool
+        self,
+        storage: MemoryStorage,
+        folder: MemoryFolder,
+        name: bytes,
+        *,
+        start: MemoryStart,
+        exclusive: bool,
     ) -> None:
         self._storage = storage
         self._folder = folder
         self._name = name
-        self._buffer = bytearray(start)
+        self._buffer = bytearray(start.content)
+        # What was kept, until something comes: see LocalWriter.
+        self._resumed = start.resumed
         self._exclusive = exclusive
         self._is_open = True
 
@@ -67,6 +76,7 @@ class MemoryWriter:
         if not self._is_open:
             raise StorageError("the upload has ended")
         room = self._storage.room_beside(len(self._buffer))
+        self._resumed = b""
         self._buffer += data if room is None else data[: max(room, 0)]
         if room is not None and room < len(data):
             raise NoSpace("the memory set aside for this storage is full")
@@ -82,7 +92,9 @@ class MemoryWriter:
         """End without publishing; with `keep` what was written stays for APPEND and RESUME."""
         if self._is_open:
             self._is_open = False
-            self._storage.abandon(self._folder, self._name, bytes(self._buffer) if keep else b"")
+            self._storage.abandon(
+                self._folder, self._name, self._resumed or (bytes(self._buffer) if keep else b"")
+            )
 
     def close(self) -> None:
         """As `discard()` when the upload has not ended yet."""

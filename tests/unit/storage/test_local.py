@@ -24,7 +24,10 @@ from lockgate.errors import (
     PermissionDenied,
     StorageError,
 )
-from lockgate.storage import _handles, _openat2
+from lockgate.storage import _handles, _openat2, _uploads
+from lockgate.storage._handles import Upload
+from lockgate.storage._names import HiddenNames
+from lockgate.storage._tree import Tree
 from lockgate.storage.base import WriteMode
 from lockgate.storage.conformance import content, keep_partial, names, put, refused
 from lockgate.storage.local import LocalStorage
@@ -390,6 +393,27 @@ def test_a_partial_that_is_resumed_is_fresh_again(storage: LocalStorage, tmp_pat
     assert storage.clean_partials(3600) == 0
     upload.commit()
     assert content(storage, "/file") == b"half"
+
+
+def test_a_partial_that_became_shorter_is_put_back(storage: LocalStorage, tmp_path: Path) -> None:
+    keep_partial(storage, "/file", b"half")
+    (hidden,) = os.listdir(tmp_path)
+    with contextlib.closing(Tree(tmp_path)) as tree:
+        upload = Upload(
+            path="/file",
+            folder=tree.folder(()),
+            target=b"file",
+            working=HiddenNames().working(b"file"),
+            kept=HiddenNames().kept(b"file"),
+            mode=0o600,
+            exclusive=False,
+            fsync=False,
+        )
+        # Asked for 5 bytes, as if a longer one had been seen a moment before; then when it is gone.
+        assert _uploads._take_kept(upload, 5) is None
+        assert os.listdir(tmp_path) == [hidden]
+        storage.open_write("/file", WriteMode.RESUME, offset=4).commit()
+        assert _uploads._take_kept(upload, 4) is None
 
 
 def test_a_directory_with_a_foreign_hidden_file_is_not_removed(storage: LocalStorage, tmp_path: Path) -> None:
