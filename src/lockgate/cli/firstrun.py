@@ -142,10 +142,15 @@ def ready_lines(
     login = shlex.quote(f"{run.user}:{run.password}")
     secret = shlex.quote(run.password)
     ours = f"LOCKGATE_PASSWORD={secret} lockgate"
-    lftp_settings = (
-        f'set ssl:ca-file "{run.certificate}"; set ftp:ssl-force true; set ftp:ssl-protect-data true'
-    )
-    lftp = f"LFTP_PASSWORD={secret} lftp --env-password -u {run.user} -e {shlex.quote(lftp_settings)}"
+    lftp = [
+        # lftp opens a URL among its arguments before it runs the script, too early for the settings.
+        f"LFTP_PASSWORD={secret} lftp -e "
+        + shlex.quote(
+            f'set ssl:ca-file "{run.certificate}"; set ftp:ssl-force true; set ftp:ssl-protect-data true; '
+            f"open --env-password -u {run.user} {url}"
+        )
+        for url in (f"ftp://{explicit}", f"ftps://{implicit}")
+    ]
     return (
         (
             "lockgate, a whole folder there and back",
@@ -163,8 +168,5 @@ def ready_lines(
                 f"curl --cacert {ca} -u {login} ftps://{implicit}",
             ],
         ),
-        (
-            "lftp, explicit and implicit TLS",
-            [f"{lftp} ftp://{explicit}", f"{lftp} ftps://{implicit}"],
-        ),
+        ("lftp, explicit and implicit TLS", lftp),
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -149,5 +149,4 @@ def _shown(problem: OSError) -> str:
 
 
 if __name__ == "__main__":
-    _run: Callable[[], int] = main
-    sys.exit(_run())
+    sys.exit(main())

@@ -151,9 +151,12 @@ def test_the_lines_can_be_copied_whole_from_a_narrow_terminal(
     curl = ["curl", "--ssl-reqd", "--cacert", certificate, "-u", f"demo:{password}"]
     assert [*curl, "-T", "FILE", f"ftp://{explicit}"] in lines
     assert ["curl", "--cacert", certificate, "-u", f"demo:{password}", f"ftps://{implicit}"] in lines
-    lftp = commands(out, "lftp")
-    assert [one[-1] for one in lftp] == [f"ftp://{explicit}", f"ftps://{implicit}"]
-    assert all(f'set ssl:ca-file "{certificate}"' in one[-2] for one in lftp)
+    scripts = [one[-1].split("; ") for one in commands(out, "lftp")]
+    assert [one[-1] for one in scripts] == [
+        f"open --env-password -u demo ftp://{explicit}",
+        f"open --env-password -u demo ftps://{implicit}",
+    ]
+    assert all(one[0] == f'set ssl:ca-file "{certificate}"' for one in scripts)
     assert "\x1b" not in out
 
 
