@@ -14,6 +14,8 @@ from .verbs import Verb, VerbRow, lookup
 __all__ = ["Command", "decode", "encode"]
 
 _FORBIDDEN = ("\r", "\n", "\0")
+_SECRET_WORDS = ("PASS", "ACCT")
+_SECRET_LENGTH = 4
 
 
 def decode(data: bytes) -> str:
@@ -43,7 +45,8 @@ class Command:
         argument: Everything behind the one space, or None where there was no space.
 
     Raises:
-        LocalProtocolError: The word or the argument could not stand on one line (RFC 959 §5.3.1).
+        LocalProtocolError: The word or the argument could not stand on one line (RFC 959 §5.3.1), or holds
+            text that no octets stand for.
     """
 
     word: str
@@ -56,6 +59,8 @@ class Command:
             # A CR or LF in a file name would put a command of its own on the wire.
             shown = "its argument" if self.is_secret else f"'{shorten(self.argument)}'"
             raise LocalProtocolError(f"{self.word}: {shown} holds CR, LF or NUL, which no command can carry")
+        if self.argument is not None and not self.argument.isascii():
+            encode(self.argument)
 
     @property
     def row(self) -> VerbRow | None:
@@ -72,7 +77,7 @@ class Command:
     def is_secret(self) -> bool:
         """True when the argument must not be shown."""
         row = lookup(self.word)
-        return row is not None and row.secret
+        return self.word.upper().startswith(_SECRET_WORDS) if row is None else row.secret
 
     @property
     def text(self) -> str:
@@ -89,8 +94,9 @@ class Command:
         word, space, argument = line.partition(b" ")
         try:
             return cls(word.decode("ascii").upper(), decode(argument) if space else None)
-        except (UnicodeDecodeError, LocalProtocolError) as error:
-            raise RemoteProtocolError("not a command line") from error
+        except (UnicodeDecodeError, LocalProtocolError):
+            # The cause would show the line, and "PASS<tab>secret" is such a line.
+            raise RemoteProtocolError("not a command line") from None
 
     def to_bytes(self) -> bytes:
         """Return the line as it goes out, IAC doubled (RFC 854) and CRLF at the end."""
@@ -98,12 +104,20 @@ class Command:
         return encode(line).replace(b"\xff", b"\xff\xff") + b"\r\n"
 
     def __repr__(self) -> str:
+        word = self._shown_word()
         if self.argument is None:
-            return f"Command({self.word!r})"
+            return f"Command({word!r})"
         shown = "<hidden>" if self.is_secret else shorten(self.argument, 200)
-        return f"Command({self.word!r}, '{shown}')"
+        return f"Command({word!r}, '{shown}')"
 
     def __str__(self) -> str:
+        word = self._shown_word()
         if self.argument is None:
-            return self.word
-        return f"{self.word} {'***' if self.is_secret else shorten(self.argument, 200)}"
+            return word
+        return f"{word} {'***' if self.is_secret else shorten(self.argument, 200)}"
+
+    def _shown_word(self) -> str:
+        # "PASS:secret" and "PASSsecret" are unknown words, and yet somebody's password.
+        if self.is_secret and lookup(self.word) is None:
+            return f"{self.word[:_SECRET_LENGTH]}***"
+        return shorten(self.word, 200)

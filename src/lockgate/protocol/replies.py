@@ -77,7 +77,8 @@ class Reply:
         lines: Text without codes and line ends; at least one line, which may be empty.
 
     Raises:
-        LocalProtocolError: The code is out of range, or a line holds CR, LF or NUL.
+        LocalProtocolError: The code is out of range, or a line holds CR, LF or NUL, or text that no octets
+            stand for.
     """
 
     code: int
@@ -92,6 +93,8 @@ class Reply:
             if "\r" in line or "\n" in line or "\0" in line:
                 # A line of a peer's making inside our reply could pass for another reply.
                 raise LocalProtocolError(f"reply line '{shorten(line)}' holds CR, LF or NUL")
+            if not line.isascii():
+                encode(line)
 
     @classmethod
     def of(cls, code: int, *lines: str) -> Reply:
