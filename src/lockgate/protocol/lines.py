@@ -6,14 +6,14 @@ Must not know commands or replies. Memory is bounded by the line limit and by wh
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from lockgate.errors import RemoteProtocolError
 
 __all__ = ["Line", "LineFault", "LineReader"]
 
-_IAC, _SB, _SE = 0xFF, 0xFA, 0xF0
+_LF, _IAC, _SB, _SE = 0x0A, 0xFF, 0xFA, 0xF0
 _NEGOTIATE = frozenset((0xFB, 0xFC, 0xFD, 0xFE))  # WILL, WONT, DO, DONT: one option octet follows
 _FIRST_TELNET_COMMAND = 0xF0
 # Interrupt Process, Data Mark and a lone IAC may stand before ABOR or STAT, also when TCP's urgent
@@ -31,9 +31,12 @@ class LineFault(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line without its line end, and what is wrong with it, if anything."""
+    """A line without its line end, and what is wrong with it, if anything.
 
-    data: bytes
+    `repr` does not show the data: a faulty line may hold a password as well as a good one.
+    """
+
+    data: bytes = field(repr=False)
     fault: LineFault | None = None
 
 
@@ -54,10 +57,20 @@ class LineReader:
 
     Args:
         max_line_bytes: Longest line, its end not counted; a longer one yields one `TOO_LONG` and is dropped.
-        max_dropped_bytes: Most bytes of an endless line that are dropped before the peer is given up.
+        max_dropped_bytes: Most bytes of an endless line, and most Telnet octets without a line end, that are
+            dropped before the peer is given up.
     """
 
-    __slots__ = ("_buffer", "_dropped", "_dropping", "_lines", "_max_dropped", "_max_line", "_telnet")
+    __slots__ = (
+        "_buffer",
+        "_dropped",
+        "_dropping",
+        "_lines",
+        "_max_dropped",
+        "_max_line",
+        "_skipped",
+        "_telnet",
+    )
 
     def __init__(self, max_line_bytes: int = 8192, max_dropped_bytes: int = 1 << 16) -> None:
         self._max_line = max_line_bytes
@@ -67,11 +80,13 @@ class LineReader:
         self._telnet = _Telnet.DATA
         self._dropping = False
         self._dropped = 0
+        # Telnet octets since the last line end: nothing of them is in a line, and yet they came.
+        self._skipped = 0
 
     @property
     def has_pending(self) -> bool:
         """True when bytes came that no `pop` has returned: whole lines, a part of one, or Telnet octets."""
-        return bool(self._lines or self._buffer or self._dropping or self._telnet is not _Telnet.DATA)
+        return bool(self._lines or self._buffer or self._dropping or self._skipped)
 
     @property
     def waiting(self) -> int:
@@ -90,10 +105,14 @@ class LineReader:
         """
         if self._telnet is not _Telnet.DATA or _IAC in data:
             data = self._without_telnet(data)
+        elif b"\n" in data:
+            self._skipped = 0
         *ended, rest = data.split(b"\n")
         for part in ended:
             self._end_line(part)
         self._extend(rest)
+        if self._skipped > self._max_dropped:
+            raise RemoteProtocolError(f"more than {self._max_dropped} Telnet octets without a line")
 
     def _end_line(self, part: bytes) -> None:
         self._extend(part)
@@ -123,8 +142,9 @@ class LineReader:
     def _without_telnet(self, data: bytes) -> bytes:
         """Take Telnet commands out (RFC 854); option requests are ignored (RFC 1123 §4.1.2.12)."""
         kept = bytearray()
-        state = self._telnet
+        state, skipped = self._telnet, self._skipped
         for octet in data:
+            length = len(kept)
             match state:
                 case _Telnet.DATA:
                     if octet == _IAC:
@@ -137,9 +157,15 @@ class LineReader:
                     state = _Telnet.DATA
                 case _Telnet.SUB:
                     state = _Telnet.SUB_COMMAND if octet == _IAC else _Telnet.SUB
-                case _Telnet.SUB_COMMAND:
+                case _:  # SUB_COMMAND
                     state = _Telnet.DATA if octet == _SE else _Telnet.SUB
-        self._telnet = state
+            if len(kept) == length:
+                skipped += 1
+                if skipped > self._max_dropped:
+                    break
+            elif octet == _LF:
+                skipped = 0
+        self._telnet, self._skipped = state, skipped
         return bytes(kept)
 
 
