@@ -13,6 +13,7 @@ import select
 import socket
 import ssl
 from collections.abc import Callable
+from typing import Protocol
 
 from lockgate.errors import CertificateRejected, HandshakeFailed, LocalProtocolError, shorten
 from lockgate.transfer import kernel
@@ -21,7 +22,20 @@ from lockgate.transfer.ports import ANY_PORT, PortRange, PortsExhausted
 from lockgate.transfer.stop import Stop
 from lockgate.transfer.streams import STALL_SECONDS, PlainStream, TlsStream
 
-__all__ = ["accept", "connect", "listen", "normal_address", "plain", "start_tls"]
+__all__ = ["Wait", "accept", "connect", "listen", "normal_address", "plain", "start_tls"]
+
+
+class Wait(Protocol):
+    """Blocks until an event or the deadline; `kernel.wait_until` is one.
+
+    Another may watch more than the data connection, and raise when there is nothing left to wait for.
+    """
+
+    def __call__(
+        self, sock: socket.socket, events: int, /, *, deadline: float, stop: Stop | None = None
+    ) -> bool:
+        """Return False when the deadline passes first."""
+
 
 # Strangers wait in this queue with the rightful client until they are dropped; it must not overflow easily.
 _BACKLOG = 32
@@ -93,6 +107,7 @@ def accept(
     allowed: Callable[[str], bool],
     deadline: float,
     stop: Stop | None = None,
+    wait: Wait = kernel.wait_until,
 ) -> socket.socket:
     """Block until somebody who is allowed connects; strangers are dropped and do not end the wait.
 
@@ -104,6 +119,7 @@ def accept(
         allowed: Judges the peer's address, in the form of `normal_address`.
         deadline: A `time.monotonic()` value.
         stop: Interrupts the wait.
+        wait: How to wait; what it raises comes out.
 
     Returns:
         A connected socket for `plain` or `start_tls`.
@@ -114,7 +130,7 @@ def accept(
     """
     stop = stop or Stop()
     with stop.watching(listener):
-        while kernel.wait_until(listener, select.POLLIN, deadline=deadline, stop=stop):
+        while wait(listener, select.POLLIN, deadline=deadline, stop=stop):
             try:
                 sock, address = listener.accept()
             except OSError as error:
@@ -201,6 +217,7 @@ def start_tls(
     session: ssl.SSLSession | None = None,
     stall_seconds: float = STALL_SECONDS,
     stop: Stop | None = None,
+    wait: Wait = kernel.wait_until,
 ) -> TlsStream:
     """Run a TLS handshake on a connected socket, which the stream takes over.
 
@@ -217,6 +234,7 @@ def start_tls(
         session: A session to offer, as a client.
         stall_seconds: For the stream, once the handshake is done.
         stop: Interrupts the handshake, and later the stream.
+        wait: How the handshake waits; what it raises comes out.
 
     Raises:
         CertificateRejected: The peer's certificate is not acceptable, or ours is not to the peer.
@@ -246,7 +264,7 @@ def start_tls(
         raise HandshakeFailed(f"the TLS handshake could not begin: {error}") from error
     try:
         stop.attach(tls)
-        _handshake(tls, deadline=deadline, stop=stop)
+        _handshake(tls, deadline=deadline, stop=stop, wait=wait)
         return TlsStream(tls, stall_seconds=stall_seconds, stop=stop)
     except BaseException:
         stop.detach()
@@ -254,7 +272,7 @@ def start_tls(
         raise
 
 
-def _handshake(tls: ssl.SSLSocket, *, deadline: float, stop: Stop) -> None:
+def _handshake(tls: ssl.SSLSocket, *, deadline: float, stop: Stop, wait: Wait) -> None:
     while True:
         stop.check()
         try:
@@ -268,7 +286,7 @@ def _handshake(tls: ssl.SSLSocket, *, deadline: float, stop: Stop) -> None:
             raise _handshake_error(error) from error
         else:
             return
-        if not kernel.wait_until(tls, events, deadline=deadline, stop=stop):
+        if not wait(tls, events, deadline=deadline, stop=stop):
             raise HandshakeFailed("the peer did not complete the TLS handshake in time")
 
 
