@@ -56,7 +56,7 @@ def show(
 def _print(path: Path, certificate: Certificate) -> None:
     from cryptography.hazmat.primitives.serialization import Encoding
 
-    from lockgate.tls.identity import fingerprint
+    from lockgate.tls.pins import fingerprint
 
     line(f"File         {path}")
     line(f"Subject      {shorten(certificate.subject.rfc4514_string(), 200)}")

@@ -223,6 +223,6 @@ def _fingerprint(path: Path) -> str:
     from cryptography.hazmat.primitives.serialization import Encoding
     from cryptography.x509 import load_pem_x509_certificate
 
-    from lockgate.tls.identity import fingerprint
+    from lockgate.tls.pins import fingerprint
 
     return fingerprint(load_pem_x509_certificate(path.read_bytes()).public_bytes(Encoding.DER))

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lockgate.errors import ConfigError
-from lockgate.tls.identity import fingerprint
+from lockgate.tls.pins import fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -23,7 +23,7 @@ from lockgate.errors import (
 )
 from lockgate.tls.failures import explain_handshake, explain_stream
 from lockgate.tls.hello import ClientHello, ClientHelloReader, acceptable_alpn
-from lockgate.tls.identity import check_pin
+from lockgate.tls.pins import check_pin
 
 __all__ = ["TlsEngine"]
 

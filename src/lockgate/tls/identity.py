@@ -1,75 +1,24 @@
-"""Who a peer is by its certificate: fingerprints, pins, and the identity that accounts are compared with.
+"""Who a peer is by its certificate: the identity that accounts are compared with.
 
-Fingerprints and pins need the standard library only; reading subjects needs `cryptography`, a server's
-library. Must not decide who may come in, and must not verify chains: TLS has done so before.
+Needs `cryptography`, a server's library, so nothing that the client uses may import this module. Must not decide
+who may come in, and must not verify chains: TLS has done so before.
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lockgate.errors import CertificateRejected, ConfigError, shorten
+from lockgate.errors import ConfigError, shorten
+from lockgate.tls.pins import fingerprint
 
 if TYPE_CHECKING:
     from cryptography.x509 import Name, ObjectIdentifier
 
-__all__ = ["Identity", "check_pin", "fingerprint", "from_certificate", "parse_pin", "parse_subject"]
-
-_SHA256_BYTES = 32
+__all__ = ["Identity", "from_certificate", "parse_subject"]
 
 Rdn = frozenset[tuple[str, str]]
 """A relative distinguished name: attribute types (dotted) with values; most have one."""
-
-
-def fingerprint(der: bytes) -> str:
-    """Return a certificate's SHA-256 fingerprint as people compare it: "AB:CD:...", 32 pairs."""
-    return hashlib.sha256(der).digest().hex(":").upper()
-
-
-def parse_pin(text: str) -> bytes:
-    """Return the 32 bytes of a SHA-256 fingerprint in hexadecimal, in any case, with or without colons.
-
-    A leading "sha256:" or "SHA256 Fingerprint=" (as `openssl x509 -fingerprint` prints it) may stand before
-    it.
-
-    Raises:
-        ConfigError: This is no SHA-256 fingerprint.
-    """
-    digits = text.strip()
-    for prefix in ("sha256 fingerprint=", "sha256:", "sha256="):
-        if digits.lower().startswith(prefix):
-            digits = digits[len(prefix) :].strip()
-            break
-    digits = digits.replace(":", "").replace(" ", "")
-    try:
-        pin = bytes.fromhex(digits)
-    except ValueError:
-        pin = b""
-    if len(pin) != _SHA256_BYTES:
-        raise ConfigError(f"{shorten(text)!r} is no SHA-256 fingerprint: write 64 hexadecimal digits")
-    return pin
-
-
-def check_pin(der: bytes | None, pin_sha256: bytes) -> None:
-    """Return if the peer's certificate is the pinned one.
-
-    Args:
-        der: The peer's certificate, or None when it showed none.
-        pin_sha256: The SHA-256 that it must have.
-
-    Raises:
-        CertificateRejected: It is another one.
-    """
-    if der is None:
-        raise CertificateRejected("the server showed no certificate, and one is pinned")
-    if not hmac.compare_digest(hashlib.sha256(der).digest(), pin_sha256):
-        raise CertificateRejected(
-            f"the server's certificate is not the pinned one: its fingerprint is {fingerprint(der)}; "
-            "ask the server's operator whether it was renewed before you pin that"
-        )
 
 
 @dataclass(frozen=True, slots=True)

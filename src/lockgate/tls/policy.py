@@ -113,7 +113,7 @@ class TrustPolicy:
     Attributes:
         ca_file: CA certificates, PEM, to be trusted instead of the system's.
         pin_sha256: SHA-256 of the server's certificate in DER, 32 bytes; whoever runs the handshake checks it
-            with `identity.check_pin` (`TlsEngine` does so by itself when it is given the pin).
+            with `pins.check_pin` (`TlsEngine` does so by itself when it is given the pin).
         verify: False trusts anybody: encryption without authentication.
         certificate: The client's own certificate chain, PEM.
         key: Its private key, PEM; None when it stands in the `certificate` file.

@@ -13,7 +13,7 @@ from cryptography import x509
 from lockgate.errors import ConfigError
 from lockgate.tls import devcert
 from lockgate.tls.devcert import CertificateAuthority, ensure_certificate
-from lockgate.tls.identity import fingerprint
+from lockgate.tls.pins import fingerprint
 
 
 def load(files) -> x509.Certificate:

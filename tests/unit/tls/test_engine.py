@@ -11,7 +11,7 @@ from lockgate.errors import CertificateRejected, HandshakeFailed, LocalProtocolE
 from lockgate.tls.contexts import ServerContexts, client_context
 from lockgate.tls.engine import TlsEngine
 from lockgate.tls.hello import MAX_HELLO_BYTES
-from lockgate.tls.identity import fingerprint, parse_pin
+from lockgate.tls.pins import fingerprint, parse_pin
 from lockgate.tls.policy import ClientCertificate
 
 NO_APPLICATION_PROTOCOL = bytes([0x15, 3, 3, 0, 2, 2, 0x78])

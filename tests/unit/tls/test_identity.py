@@ -8,7 +8,8 @@ import pytest
 
 from lockgate.errors import CertificateRejected, ConfigError
 from lockgate.tls.devcert import CertificateAuthority
-from lockgate.tls.identity import Identity, check_pin, fingerprint, from_certificate, parse_pin, parse_subject
+from lockgate.tls.identity import Identity, from_certificate, parse_subject
+from lockgate.tls.pins import check_pin, fingerprint, parse_pin
 
 DER = b"some certificate"
 DIGEST = hashlib.sha256(DER).digest()
@@ -144,7 +145,7 @@ def test_importing_tls_needs_the_standard_library_only():
     program = (
         "import sys; sys.modules['cryptography'] = None\n"
         "import lockgate.tls.engine, lockgate.tls.contexts, lockgate.tls.binding, lockgate.tls.devcert\n"
-        "from lockgate.tls.identity import fingerprint, parse_pin, check_pin\n"
+        "from lockgate.tls.pins import fingerprint, parse_pin, check_pin\n"
         "check_pin(b'x', parse_pin(fingerprint(b'x')))\n"
         "print('done')"
     )
