@@ -45,7 +45,7 @@ class CertificateFiles:
     Attributes:
         certificate: The certificate (chain), PEM.
         key: The private key, PEM, mode 0600.
-        fingerprint: The certificate's SHA-256 as `identity.fingerprint` writes it.
+        fingerprint: The certificate's SHA-256 as `pins.fingerprint` writes it.
     """
 
     certificate: Path

@@ -1,7 +1,7 @@
 """Who a peer is by its certificate: the identity that accounts are compared with.
 
-Needs `cryptography`, a server's library, so nothing that the client uses may import this module. Must not decide
-who may come in, and must not verify chains: TLS has done so before.
+Needs `cryptography`, a server's library, so nothing that the client uses may import this module. Must not
+decide who may come in, and must not verify chains: TLS has done so before.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lockgate.errors import ConfigError, shorten
+from lockgate.errors import CertificateRejected, ConfigError, shorten
 from lockgate.tls.pins import fingerprint
 
 if TYPE_CHECKING:
