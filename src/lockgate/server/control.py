@@ -67,6 +67,7 @@ class ControlConnection(asyncio.Protocol):
         "_deadline",
         "_engine",
         "_last_activity",
+        "_peer_ended",
         "_refused",
         "_serving",
         "_tls",
@@ -93,6 +94,7 @@ class ControlConnection(asyncio.Protocol):
         self._serving = False
         self._closing = False
         self._refused = False
+        self._peer_ended = False
         self._write_blocked = False
         self._deadline: asyncio.TimerHandle | None = None
         self._last_activity = server.loop.time()
@@ -194,9 +196,8 @@ class ControlConnection(asyncio.Protocol):
         if plaintext:
             self.core.receive_data(plaintext)
         if engine.peer_closed:
-            # The peer has ended TLS without CCC or REIN: that ends the session (RFC 4217 §5).
-            self._wake()
-            self._close("close_notify received")
+            # The peer has ended TLS without CCC or REIN: that ends the session, after what it said before.
+            self._peer_ended = True
 
     def _wake(self) -> None:
         """Run the next commands, unless that is going on already."""
@@ -204,7 +205,9 @@ class ControlConnection(asyncio.Protocol):
             return
         event = self.core.next_event()
         if event is None:
-            if not self.core.wants_data:
+            if self._peer_ended:
+                self._close("the client ended the session")
+            elif not self.core.wants_data:
                 self._transport.pause_reading()
             return
         self._serving = True
