@@ -173,8 +173,8 @@ class ControlConnection(asyncio.Protocol):
         if engine is None:
             self.core.receive_data(data)
             return
-        if self._tls is _Tls.STOPPING and data[0] not in _TLS_CONTENT_TYPES and not engine.peer_closed:
-            # The peer goes on in clear without a close_notify of its own.
+        if self._tls is _Tls.STOPPING and engine.is_between_records and data[0] not in _TLS_CONTENT_TYPES:
+            # The peer goes on in clear without a close_notify of its own: a command begins with a letter.
             self._tls_ended(data)
             return
         engine.feed(data)

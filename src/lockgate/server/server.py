@@ -163,7 +163,9 @@ class Server:
         self.admission = Admission(config.limits.sessions, config.limits.sessions_per_address)
         self.data_budget = DataBudget(config.limits.transfers)
         self.passive_ports = PortRange.parse(config.passive.ports)
-        self.workers = Workers(config.limits.transfers, queue_limit=0, name="lockgate-transfer")
+        # The budget bounds the work; the queue is for the moment until a thread that is done says so.
+        transfers = config.limits.transfers
+        self.workers = Workers(transfers, queue_limit=transfers, name="lockgate-transfer")
         self.helpers = Workers(_HELPER_THREADS, queue_limit=_HELPER_QUEUE, name="lockgate-helper")
         self.is_draining = False
         self._listeners = [ListenerState(config, entry) for entry in config.listeners]

@@ -28,6 +28,7 @@ from lockgate.tls.pins import check_pin
 __all__ = ["TlsEngine"]
 
 _READ_BYTES = 64 * 1024
+_HEADER_BYTES = 5
 # A fatal no_application_protocol (120) alert in the clear, RFC 7301 §3.2.
 _NO_APPLICATION_PROTOCOL = bytes.fromhex("15 03 03 00 02 02 78")
 
@@ -83,6 +84,8 @@ class TlsEngine:
         self._hello: ClientHello | None = None
         self._plaintext = bytearray()
         self._residue = bytearray()
+        self._record_header = bytearray()
+        self._record_left = 0
         self._own_alert = b""
         self._failure: TlsError | None = None
         self._rejection: CertificateRejected | None = None
@@ -105,8 +108,24 @@ class TlsEngine:
             self._residue += data
             return
         self._incoming.write(data)
+        self._follow_records(data)
         if self._server_side and self._hello is None:
             self._look_at_hello(bytes(data))
+
+    def _follow_records(self, data: bytes | bytearray | memoryview) -> None:
+        """Keep count of TLS's records (RFC 8446 §5.1): OpenSSL does not say whether it waits inside one."""
+        left = memoryview(data)
+        while left:
+            if self._record_left:
+                taken = min(self._record_left, len(left))
+                self._record_left -= taken
+            else:
+                taken = min(_HEADER_BYTES - len(self._record_header), len(left))
+                self._record_header += left[:taken]
+                if len(self._record_header) == _HEADER_BYTES:
+                    self._record_left = int.from_bytes(self._record_header[3:])
+                    self._record_header.clear()
+            left = left[taken:]
 
     def feed_eof(self) -> None:
         """Take the end of the connection; `truncated` is right from here on."""
@@ -295,6 +314,11 @@ class TlsEngine:
     def peer_closed(self) -> bool:
         """True when the peer's close_notify was seen."""
         return self._peer_closed
+
+    @property
+    def is_between_records(self) -> bool:
+        """True when what was fed so far ends where a TLS record does: the next byte begins a new one."""
+        return not self._record_left and not self._record_header
 
     @property
     def close_sent(self) -> bool:

@@ -553,3 +553,14 @@ def test_a_write_that_openssl_cannot_do_breaks_the_stream(pki, join):
     with pytest.raises(TlsError, match="TLS stream"):
         pair.client.write(b"NOOP\r\n")
     assert pair.client.failure is not None
+
+
+def test_the_engine_knows_whether_it_stands_between_records() -> None:
+    engine = TlsEngine(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), server_side=True, require_alpn_ftp=False)
+    assert engine.is_between_records
+    for octet in bytes.fromhex("17 03 03 00 02 aa bb 15 03 03 00"):
+        engine.feed(bytes((octet,)))
+        seen = engine.is_between_records
+        assert seen == (octet == 0xBB)
+    engine.feed(bytes.fromhex("00"))
+    assert engine.is_between_records
