@@ -556,7 +556,9 @@ def test_a_write_that_openssl_cannot_do_breaks_the_stream(pki, join):
 
 
 def test_the_engine_knows_whether_it_stands_between_records() -> None:
-    engine = TlsEngine(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), server_side=True, require_alpn_ftp=False)
+    engine = TlsEngine(
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), server_side=False, server_hostname="localhost"
+    )
     assert engine.is_between_records
     for octet in bytes.fromhex("17 03 03 00 02 aa bb 15 03 03 00"):
         engine.feed(bytes((octet,)))
