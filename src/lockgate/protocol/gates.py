@@ -116,7 +116,7 @@ def _known_mechanism(view: View) -> bool:
 
 
 def _is_pbsz_number(view: View) -> bool:
-    text = view.command.text
+    text = view.command.text.strip()
     return text.isascii() and text.isdigit() and len(text) <= 10 and int(text) <= _MAX_PBSZ
 
 
@@ -290,7 +290,15 @@ GATES: tuple[Gate, ...] = (
         "RFC 2228 §3, RFC 4217 §10.2",
         _only(Verb.PROT),
     ),
-    # Login
+    # Login. Who is logged in already hears so first: after CCC "AUTH TLS comes first" would be wrong.
+    Gate(
+        "login-again",
+        lambda v: v.state.is_logged_in,
+        _C.BAD_SEQUENCE,
+        "Already logged in; REIN ends this login.",
+        "RFC 959 §4.1.1",
+        _only(Verb.USER, Verb.PASS),
+    ),
     Gate(
         "login-in-clear",
         _login_must_be_protected,
@@ -298,14 +306,6 @@ GATES: tuple[Gate, ...] = (
         "AUTH TLS comes first: this server takes no login in clear.",
         "RFC 4217 §10.1",
         _LOGIN_VERBS,
-    ),
-    Gate(
-        "user-again",
-        lambda v: v.state.is_logged_in,
-        _C.BAD_SEQUENCE,
-        "Already logged in; REIN ends this login.",
-        "RFC 959 §4.1.1",
-        _only(Verb.USER),
     ),
     Gate(
         "pass-without-user",

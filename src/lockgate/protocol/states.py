@@ -209,7 +209,8 @@ _TRANSFER = _Machine(
         (Transfer.IDLE, _I.TRANSFER_STARTED): Transfer.STARTED,
         # Some servers send 125 after 150.
         (Transfer.STARTED, _I.TRANSFER_STARTED): Transfer.STARTED,
-        (Transfer.STARTED, _I.TRANSFER_ENDED): Transfer.IDLE,
+        # 226 without a 1xx before it has used the endpoint up all the same.
+        **{(state, _I.TRANSFER_ENDED): Transfer.IDLE for state in Transfer},
     }
 )
 
@@ -281,31 +282,39 @@ def classify(command: Command, reply: Reply) -> Input | None:
         return None
     match verb:
         case Verb.AUTH if reply.code == 234:
-            return _I.AUTH_PRIVATE if command.text.upper() in _PRIVATE_MECHANISMS else _I.AUTH_CLEAR
+            return _I.AUTH_PRIVATE if _parameter(command) in _PRIVATE_MECHANISMS else _I.AUTH_CLEAR
         case Verb.PROT:
-            return {"C": _I.PROT_C, "P": _I.PROT_P}.get(command.text.upper())
+            return {"C": _I.PROT_C, "P": _I.PROT_P}.get(_parameter(command))
         case _:
             return _PLAIN.get(verb)
 
 
+# x0z: syntax, unknown, out of order (RFC 959 §4.2). The login was not tried, so it stands where it stood:
+# a second USER that is refused with 503 logs nobody out.
+_NOT_CONSIDERED = range(500, 510)
 _PLAIN = {Verb.CCC: _I.CCC, Verb.REIN: _I.REIN, Verb.PBSZ: _I.PBSZ, Verb.ABOR: _I.ENDPOINT_DROPPED}
 
 
 def _classify_login(verb: Verb, reply: Reply) -> Input | None:
     match reply.code:
-        case 331:
+        case 331 if verb is Verb.USER:
             return _I.PASSWORD_WANTED
-        case 332:
+        case 332 if verb is not Verb.ACCT:
             return _I.ACCOUNT_WANTED
         case 230 | 232:
             return _I.USER_SUFFICED if verb is Verb.USER else _I.LOGIN_DONE
         case 202 if verb is not Verb.USER:
             # ACCT (and PASS) that were not needed (RFC 959 §4.2).
             return _I.LOGIN_DONE
-        case code if code >= 400 and verb is not Verb.ACCT:
+        case code if reply.is_refusal and code not in _NOT_CONSIDERED and verb is not Verb.ACCT:
             return _I.LOGIN_REFUSED
         case _:
             return None
+
+
+def _parameter(command: Command) -> str:
+    """Return a parameter value as it counts: in any case, spaces around it or not (RFC 959 §5.3)."""
+    return command.text.strip().upper()
 
 
 def apply(state: SessionState, command: Command, reply: Reply) -> SessionState:
@@ -318,7 +327,7 @@ def apply(state: SessionState, command: Command, reply: Reply) -> SessionState:
     meaning = classify(command, reply)
     if meaning is None:
         return moved
-    if meaning is _I.TRANSFER_ENDED and state.transfer is not Transfer.STARTED:
+    if meaning is _I.TRANSFER_ENDED and state.transfer is not Transfer.STARTED and reply.is_refusal:
         # Refused before any 1xx: the endpoint, if there is one, stays (RFC 959 §3.2 names no such end).
         return moved
     if meaning in _RESETS:
@@ -352,9 +361,7 @@ def _apply_values(state: SessionState, command: Command, reply: Reply) -> Sessio
     if verb is None:
         return state
     if verb is Verb.REST and reply.code == 350:
-        digits = command.text.strip()
-        offset = int(digits) if digits.isascii() and digits.isdigit() else 0
-        return replace(state, restart_offset=offset, rename_from=None)
+        return replace(state, restart_offset=_offset(command.text.strip()), rename_from=None)
     if verb is Verb.RNFR and reply.code == 350:
         return replace(state, rename_from=command.text)
     if reply.is_preliminary:
@@ -362,7 +369,7 @@ def _apply_values(state: SessionState, command: Command, reply: Reply) -> Sessio
     changed = state
     if state.rename_from is not None:
         changed = replace(changed, rename_from=None)
-    if state.restart_offset and (VERBS[verb].opens_data or verb is Verb.TYPE):
+    if state.restart_offset and (VERBS[verb].opens_data or (verb is Verb.TYPE and reply.is_success)):
         # An offset counts bytes of the type it was given in (RFC 3659 §5), for one transfer.
         changed = replace(changed, restart_offset=0)
     if _is_epsv_all(command) and reply.is_success:
@@ -371,4 +378,12 @@ def _apply_values(state: SessionState, command: Command, reply: Reply) -> Sessio
 
 
 def _is_epsv_all(command: Command) -> bool:
-    return command.verb is Verb.EPSV and command.text.strip().upper() == "ALL"
+    return command.verb is Verb.EPSV and _parameter(command) == "ALL"
+
+
+def _offset(digits: str) -> int:
+    # Bounded: Python refuses to convert thousands of digits, and no file is that long.
+    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) <= _OFFSET_DIGITS else 0
+
+
+_OFFSET_DIGITS = 20
