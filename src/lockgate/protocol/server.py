@@ -1,6 +1,7 @@
 """The server's end of a control connection: bytes in, commands out; replies in, bytes and effects out.
 
-    receive_data(bytes) ... next_event() -> CommandReceived | CommandRefused | None ... send_reply(...) -> Output
+    receive_data(bytes) ... next_event() -> CommandReceived | CommandRefused | None
+    send_reply(Reply, Command) -> Output
 
 The shell feeds what it received (decrypted, while TLS is up), asks for events one at a time, answers each
 with exactly one final reply, and carries out the effects. Whether a command may run is judged when it is its
@@ -33,7 +34,7 @@ class ServerLimits:
         line_bytes: Longest command line.
         dropped_bytes: Most bytes of an endless line before the session ends.
         waiting_commands: Most commands that may wait while a transfer runs.
-        refusals: Most refused lines in a row before the login; then the session ends.
+        refusals: Most refused lines before the login; then the session ends.
     """
 
     line_bytes: int = 8192
@@ -97,7 +98,6 @@ _FOREIGN_WORDS = frozenset(
         "HELO",
         "MAIL",
         "RCPT",
-        "SSH-2.0",
     ]
 )
 _OVERTAKING = frozenset((Verb.ABOR, Verb.STAT))
@@ -136,7 +136,7 @@ class ServerProtocol:
     @property
     def wants_data(self) -> bool:
         """False while so much waits that the shell should stop reading from the socket."""
-        return len(self._held) + self._reader.waiting < self._limits.waiting_commands
+        return not self._closing and len(self._held) + self._reader.waiting < self._limits.waiting_commands
 
     def greeting(self, reply: Reply) -> Output:
         """Return the greeting's bytes; 220, or 421 which closes.
@@ -157,7 +157,8 @@ class ServerProtocol:
         """
         if self._state.control is Control.NEGOTIATING:
             raise LocalProtocolError("bytes in clear while TLS is negotiated belong to the TLS engine")
-        self._reader.feed(data)
+        if not self._closing:
+            self._reader.feed(data)
 
     def next_event(self) -> Event | None:
         """Return the next command, or None until more bytes come or the running transfer ends.
@@ -250,7 +251,7 @@ class ServerProtocol:
             return CommandRefused(None, Reply.of(ReplyCode.UNRECOGNISED, text), "line")
         row = parsed.row
         if row is None:
-            if parsed.word in _FOREIGN_WORDS:
+            if parsed.word in _FOREIGN_WORDS or parsed.word.startswith("SSH-"):
                 reply = Reply.of(ReplyCode.NOT_AVAILABLE, "This is an FTP server; closing.")
                 return CommandRefused(None, reply, "foreign-protocol")
             return CommandRefused(
