@@ -15,7 +15,7 @@ from lockgate.errors import LocalProtocolError, RemoteProtocolError
 
 from .commands import Command
 from .effects import CloseControl, Effect, StartTls, tls_edge
-from .lines import LineReader
+from .lines import LineFault, LineReader
 from .replies import Reply, ReplyAssembler
 from .states import Control, SessionState, Transfer, apply, handshake_done, initial
 from .verbs import Verb
@@ -56,6 +56,7 @@ class ReplyReceived:
 
 
 _TRANSFER_FINALS = frozenset((226, 250))
+_FORMAL = range(500, 510)
 
 
 class ClientProtocol:
@@ -91,8 +92,9 @@ class ClientProtocol:
             LocalProtocolError: RFC 4217 forbids a client to send it now; nothing is to be sent.
         """
         self._check(command)
+        data = command.to_bytes()
         self._outstanding.append(command)
-        return command.to_bytes()
+        return data
 
     def receive_data(self, data: bytes) -> None:
         """Take bytes of the server, decrypted while TLS is up. Does not block.
@@ -114,7 +116,7 @@ class ClientProtocol:
                 followed by bytes that would cross the edge of TLS (RFC 4217 §4; injected replies).
         """
         while (line := self._reader.pop()) is not None:
-            if line.fault is not None and not line.data:
+            if line.fault is LineFault.TOO_LONG:
                 raise RemoteProtocolError(f"reply line of more than {self._limits.line_bytes} bytes")
             # Servers end lines with a bare LF now and then: a reply is only read, so that does no harm.
             reply = self._assembler.feed(line.data)
@@ -185,9 +187,10 @@ class ClientProtocol:
             raise RemoteProtocolError(f"the server sent {reply} without a command")
         index = 0
         if self._state.transfer is Transfer.STARTED and len(self._outstanding) > 1:
-            is_transfers = reply.is_preliminary or reply.is_refusal or reply.code in _TRANSFER_FINALS
-            # STAT (and on some servers NOOP) is answered while the transfer runs (RFC 959 §4.1.3).
-            index = 0 if is_transfers else 1
+            # STAT (and on some servers NOOP) is answered while the transfer runs (RFC 959 §4.1.3); x0z, a
+            # refusal for form, cannot be about a transfer that has begun.
+            is_refused = reply.is_refusal and reply.code not in _FORMAL
+            index = 0 if reply.is_preliminary or is_refused or reply.code in _TRANSFER_FINALS else 1
         command = self._outstanding[index]
         if not reply.is_preliminary:
             del self._outstanding[index]
