@@ -1,0 +1,331 @@
+"""The asyncio client: the same names as the blocking one, to be awaited.
+
+Thin on purpose: what an operation does stands in `sessions`, `transfers` and `files`, for both clients.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable, Generator
+from pathlib import Path
+from types import TracebackType
+from typing import TypeVar, Unpack
+
+from lockgate.errors import ConnectionLost, LockgateError, TransferAborted
+from lockgate.protocol.replies import Reply
+
+from . import files, sessions, transfers, trees
+from .api import Client
+from .asynchronous import AsyncDriver, in_worker
+from .conversation import Conversation
+from .entries import RemoteEntry
+from .options import ConnectArguments, Options, Password, make_options
+from .peer import Peer
+from .progress import ProgressCallback
+from .transfers import TransferReport
+from .trees import TreeProgressCallback, TreeReport
+
+__all__ = ["AsyncClient", "connect"]
+
+_T = TypeVar("_T")
+_P = TypeVar("_P")
+RemotePath = str | os.PathLike[str]
+LocalPath = str | os.PathLike[str]
+
+
+def connect(address: str, **arguments: Unpack[ConnectArguments]) -> AsyncClient:
+    """Prepare a connection; `async with` it, or await it, to connect, verify, protect and log in.
+
+    Args:
+        address: As for `lockgate.connect`.
+        **arguments: See `ConnectArguments`.
+
+    Raises:
+        LocalProtocolError, ConfigError: The address or an argument cannot be used.
+    """
+    return AsyncClient(make_options(address, **arguments))
+
+
+class AsyncClient:
+    """One connection to a server, for the tasks of one loop: operations wait for each other.
+
+    Cancelling an operation that is under way gives the connection up; `connect` makes a new one.
+
+    Args:
+        options: From `make_options`; `lockgate.aio.connect` does that.
+    """
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._lock = asyncio.Lock()
+        self._driver: AsyncDriver | None = None
+        self._peer: Peer | None = None
+
+    def __repr__(self) -> str:
+        state = "connected" if self.is_usable else "closed"
+        return f"<lockgate.AsyncClient {self._options.user}@{self._options.address} {state}>"
+
+    def __await__(self) -> Generator[object, None, AsyncClient]:
+        return self.connect().__await__()
+
+    async def __aenter__(self) -> AsyncClient:
+        return await self.connect()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None or issubclass(kind, Exception):
+            await self.quit()
+        else:
+            await self.close()
+
+    # --- the session ---
+
+    @property
+    def options(self) -> Options:
+        """What the connection was asked to be."""
+        return self._options
+
+    @property
+    def is_usable(self) -> bool:
+        """False before `connect`, after `close`, and when the connection was lost or given up."""
+        return self._driver is not None and self._driver.is_usable
+
+    async def connect(self) -> AsyncClient:
+        """Connect, again if the connection was closed or lost; return the client itself."""
+        async with self._lock:
+            if self.is_usable:
+                return self
+            driver = await AsyncDriver.dial(self._options)
+            self._driver, self._peer = driver, Peer(self._options, driver.line.channel.protocol)
+            try:
+                await driver.run(sessions.establish(self._peer))
+            except BaseException:
+                driver.close()
+                raise
+        return self
+
+    async def quit(self) -> None:
+        """Say QUIT and close; never raises for what the server does."""
+        async with self._lock:
+            if self._driver is None or self._peer is None:
+                return
+            try:
+                if self._driver.is_usable:
+                    await self._driver.run(sessions.quit_session(self._peer))
+            except LockgateError:
+                pass
+            finally:
+                self._driver.close()
+
+    async def close(self) -> None:
+        """Close at once, without QUIT, when what is under way has ended."""
+        async with self._lock:
+            if self._driver is not None:
+                self._driver.close()
+
+    async def auth(self) -> None:
+        """AUTH TLS and the handshake, where connect() was told secure=False or after `rein`."""
+        await self._run(sessions.secure)
+
+    async def login(
+        self, user: str | None = None, password: Password | None = None, *, account: str | None = None
+    ) -> None:
+        """USER, PASS, ACCT; by default what connect() was given. Refused in clear when TLS was asked for."""
+        options = self._options
+        secret = options.password if password is None else password
+        name = options.user if user is None else user
+        await self._run(lambda peer: sessions.login(peer, name, secret, account=account or options.account))
+
+    async def protect(self, *, private: bool = True) -> None:
+        """PBSZ 0 and PROT P for the transfers to come, or PROT C with private=False (RFC 4217 §9)."""
+        await self._run(lambda peer: sessions.protect(peer, private=private))
+
+    async def ccc(self) -> None:
+        """Go back to a control connection in clear (RFC 4217 §5); data connections keep their level."""
+        await self._run(sessions.ccc)
+
+    async def rein(self) -> None:
+        """Start the session anew (RFC 4217 §13): `auth`, `login` and `protect` come again."""
+        await self._run(sessions.rein)
+
+    @property
+    def is_protected(self) -> bool:
+        """True while the control connection is in TLS."""
+        return self._peer is not None and self._peer.state.is_protected
+
+    @property
+    def tls_version(self) -> str | None:
+        """The control connection's TLS version, such as "TLSv1.3"; None in clear."""
+        return None if self._driver is None else self._driver.line.channel.version
+
+    @property
+    def features(self) -> dict[str, str]:
+        """What FEAT listed: parameters by upper-case name."""
+        return dict((self._peer.features if self._peer else None) or {})
+
+    async def noop(self) -> None:
+        """NOOP: keep the connection awake, and see whether it is."""
+        await self._run(files.noop)
+
+    async def quote(self, command: str) -> Reply:
+        """Send a command as it stands and return its final reply, a refusal too."""
+        return await self._run(lambda peer: files.quote(peer, command))
+
+    # --- directories and names ---
+
+    async def pwd(self) -> str:
+        """Return the working directory."""
+        return await self._run(files.working_directory)
+
+    async def cwd(self, path: RemotePath) -> None:
+        """Change the working directory."""
+        await self._run(lambda peer: files.change_directory(peer, os.fspath(path)))
+
+    async def list(self, path: RemotePath = "") -> list[RemoteEntry]:
+        """Return the entries of a directory, in the server's order."""
+        return await self._run(lambda peer: transfers.list_directory(peer, os.fspath(path)))
+
+    async def scandir(self, path: RemotePath = "") -> AsyncIterator[RemoteEntry]:
+        """Iterate over the entries of a directory, with `async for`."""
+        for entry in await self.list(path):
+            yield entry
+
+    async def stat(self, path: RemotePath) -> RemoteEntry:
+        """Say what a path is."""
+        return await self._run(lambda peer: files.stat(peer, os.fspath(path)))
+
+    async def exists(self, path: RemotePath) -> bool:
+        """Tell whether there is something at a path."""
+        return await self._run(lambda peer: files.exists(peer, os.fspath(path)))
+
+    async def size(self, path: RemotePath) -> int:
+        """Return a file's length in bytes."""
+        return await self._run(lambda peer: files.size(peer, os.fspath(path)))
+
+    async def modified(self, path: RemotePath) -> float:
+        """Return the time of a file's last change, seconds since 1970 UTC."""
+        return await self._run(lambda peer: files.modified(peer, os.fspath(path)))
+
+    async def set_modified(self, path: RemotePath, timestamp: float) -> None:
+        """Set the time of a file's last change (MFMT), in whole seconds."""
+        await self._run(lambda peer: files.set_modified(peer, os.fspath(path), timestamp))
+
+    async def mkdir(self, path: RemotePath, *, exist_ok: bool = False) -> None:
+        """Make a directory."""
+        make = files.ensure_directory if exist_ok else files.make_directory
+        await self._run(lambda peer: make(peer, os.fspath(path)))
+
+    async def rmdir(self, path: RemotePath) -> None:
+        """Remove an empty directory."""
+        await self._run(lambda peer: files.remove_directory(peer, os.fspath(path)))
+
+    async def remove(self, path: RemotePath) -> None:
+        """Remove a file."""
+        await self._run(lambda peer: files.remove(peer, os.fspath(path)))
+
+    async def rename(self, source: RemotePath, target: RemotePath) -> None:
+        """Rename or move a file or directory."""
+        await self._run(lambda peer: files.rename(peer, os.fspath(source), os.fspath(target)))
+
+    # --- contents ---
+
+    async def download(
+        self,
+        remote: RemotePath,
+        local: LocalPath,
+        *,
+        progress: ProgressCallback | None = None,
+        resume: bool = False,
+        expected_size: int | None = None,
+        modified: float | None = None,
+    ) -> TransferReport:
+        """Download a file; the local one is replaced in one step, at a verified end, or not at all.
+
+        Args:
+            remote: The remote path.
+            local: The local file.
+            progress: Called on the loop with a `Progress` a few times a second.
+            resume: Keep what came if the transfer is cut, and go on there at the next call.
+            expected_size: The size a listing has told, which saves asking for it.
+            modified: The time to give the local file, seconds since 1970 UTC.
+        """
+        return await self._run(
+            lambda peer: transfers.download(
+                peer,
+                os.fspath(remote),
+                Path(local),
+                progress=_on_loop(progress),
+                resume=resume,
+                expected_size=expected_size,
+                modified=modified,
+            )
+        )
+
+    async def upload(
+        self, local: LocalPath, remote: RemotePath, *, progress: ProgressCallback | None = None
+    ) -> TransferReport:
+        """Upload a file; returns when the server has confirmed all of it."""
+        return await self._run(
+            lambda peer: transfers.upload(peer, Path(local), os.fspath(remote), progress=_on_loop(progress))
+        )
+
+    async def download_tree(
+        self,
+        remote: RemotePath,
+        local: LocalPath,
+        *,
+        parallel: int = 1,
+        progress: TreeProgressCallback | None = None,
+    ) -> TreeReport:
+        """Make a local folder the copy of a remote directory, with `parallel` sessions of their own.
+
+        Raises:
+            TreeIncomplete: Some files failed; the others are done, and its `report` tells which.
+        """
+        crew = self._crew(parallel)
+        tell = _on_loop(progress)
+        return await in_worker(
+            lambda: trees.download_tree(crew, os.fspath(remote), Path(local), progress=tell),
+            interrupt=lambda: crew.stop(TransferAborted("the task was cancelled")),
+        )
+
+    async def upload_tree(
+        self,
+        local: LocalPath,
+        remote: RemotePath,
+        *,
+        parallel: int = 1,
+        progress: TreeProgressCallback | None = None,
+    ) -> TreeReport:
+        """Make a remote directory the copy of a local folder, with `parallel` sessions of their own.
+
+        Raises:
+            TreeIncomplete: Some files failed; the others are done, and its `report` tells which.
+        """
+        crew = self._crew(parallel)
+        tell = _on_loop(progress)
+        return await in_worker(
+            lambda: trees.upload_tree(crew, Path(local), os.fspath(remote), progress=tell),
+            interrupt=lambda: crew.stop(TransferAborted("the task was cancelled")),
+        )
+
+    # --- running conversations ---
+
+    def _crew(self, parallel: int) -> trees.Crew:
+        return trees.Crew(self._options, lambda: Client(self._options), first=None, parallel=parallel)
+
+    async def _run(self, operation: Callable[[Peer], Conversation[_T]]) -> _T:
+        async with self._lock:
+            if self._driver is None or self._peer is None:
+                raise ConnectionLost("not connected: await connect() first")
+            return await self._driver.run(operation(self._peer))
+
+
+def _on_loop(callback: Callable[[_P], object] | None) -> Callable[[_P], object] | None:
+    """Return a callback for a worker thread that has the real one called on the loop."""
+    if callback is None:
+        return None
+    loop = asyncio.get_running_loop()
+    return lambda progress: loop.call_soon_threadsafe(callback, progress)

@@ -1,0 +1,407 @@
+"""The conversations that use a data connection: listings, downloads, uploads.
+
+Must not do I/O: the pump runs where the driver lets it block. No transfer starts at a lower protection level
+than was asked for, and none counts as done before both connections say so (RFC 959 §5.4, RFC 4217 §12.6).
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from lockgate.errors import (
+    CertificateMismatch,
+    CertificateRejected,
+    LockgateError,
+    NoSpace,
+    PermanentReplyError,
+    ProtectionRefused,
+    SessionReuseRequired,
+    TransferError,
+    TruncatedTransfer,
+)
+from lockgate.protocol.addresses import NetworkFamily, format_eprt, format_port, parse_227, parse_229
+from lockgate.protocol.commands import Command
+from lockgate.protocol.facts import parse_time
+from lockgate.protocol.replies import Reply
+from lockgate.transfer import pump
+from lockgate.transfer.outcome import Outcome, OutcomeStatus
+from lockgate.transfer.streams import DataStream
+
+from .conversation import (
+    Conversation,
+    OpenData,
+    TransferEnd,
+    ask_final,
+    listen,
+    local,
+    refusal,
+    run_transfer,
+    succeed,
+)
+from .entries import RemoteEntry, entries_from_list, entries_from_mlsd
+from .localfiles import DownloadTarget, SourceFile
+from .peer import Peer
+from .progress import Meter, ProgressCallback
+
+__all__ = ["TransferReport", "download", "list_directory", "remote_size", "set_binary", "upload"]
+
+_LISTING_BYTES = 256 * 1024 * 1024
+# RFC 4217 §10.2: "the 522 then says so"; vsftpd, FileZilla Server and others use other codes too.
+_REUSE_TEXT = re.compile(
+    r"(re-?us|resum).{0,40}(session|tls|ssl)|(session|tls|ssl).{0,60}(re-?us|resum)", re.IGNORECASE
+)
+_REUSE_CODES = frozenset((425, 426, 450, 451, 521, 522, 530, 534))
+_NO_SUCH_COMMAND = frozenset((500, 501, 502, 504))
+_EPSV_IS_KNOWN = frozenset((421, 530))
+_Task = Callable[[DataStream], Outcome]
+
+
+@dataclass(frozen=True, slots=True)
+class TransferReport:
+    """What a transfer did.
+
+    Attributes:
+        path: The remote path.
+        bytes_moved: In this attempt.
+        offset: Where this attempt began.
+        seconds: How long the data took.
+        is_end_verified: TLS showed that the receiver's copy is whole, not only the reply.
+        is_size_verified: The server's SIZE agrees.
+        session_reused: The data connection resumed the control connection's TLS session.
+    """
+
+    path: str
+    bytes_moved: int
+    offset: int = 0
+    seconds: float = 0.0
+    is_end_verified: bool = False
+    is_size_verified: bool = False
+    session_reused: bool = False
+
+    @property
+    def size(self) -> int:
+        """The file's length."""
+        return self.offset + self.bytes_moved
+
+
+# --- listings ---
+
+
+def list_directory(peer: Peer, path: str = "") -> Conversation[list[RemoteEntry]]:
+    """List a directory by MLSD, or by LIST where the server has no MLSD.
+
+    Raises:
+        NameRejected: A name in the listing might lead elsewhere.
+        TruncatedTransfer: The listing did not end as it should.
+        ReplyError: The server refuses.
+    """
+    if not peer.refuses_mlsd:
+        try:
+            data = yield from _listing(peer, "MLSD", path)
+        except PermanentReplyError as error:
+            if error.code not in _NO_SUCH_COMMAND or (peer.has("MLST") and error.code == 501):
+                raise
+            peer.refuses_mlsd = True
+        else:
+            return (yield from local(partial(entries_from_mlsd, data, path)))
+    # A path that starts with a hyphen would be taken for options of "ls".
+    argument = f"./{path}" if path.startswith("-") else path
+    data = yield from _listing(peer, "LIST", argument)
+    return (yield from local(partial(entries_from_list, data, path, now=time.time())))
+
+
+def _listing(peer: Peer, word: str, path: str) -> Conversation[bytes]:
+    sink = _Sink()
+    command = Command(word, path or None)
+    task = partial(_receive, sink, require_close_notify=peer.options.require_close_notify)
+    yield from _transfer(peer, command, task)
+    return bytes(sink.data)
+
+
+class _Sink:
+    """Keeps a listing in memory, up to a limit."""
+
+    __slots__ = ("data",)
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+
+    def write(self, data: memoryview | bytes, /) -> int:
+        if len(self.data) + len(data) > _LISTING_BYTES:
+            raise NoSpace(f"the listing is longer than {_LISTING_BYTES} bytes")
+        self.data += data
+        return len(data)
+
+
+def _receive(writer: pump.Writer, stream: DataStream, *, require_close_notify: bool) -> Outcome:
+    return pump.receive(stream, writer, require_close_notify=require_close_notify)
+
+
+# --- files ---
+
+
+def download(
+    peer: Peer,
+    remote: str,
+    path: Path,
+    *,
+    progress: ProgressCallback | None = None,
+    resume: bool = False,
+    expected_size: int | None = None,
+    modified: float | None = None,
+) -> Conversation[TransferReport]:
+    """Download a file beside its target and replace the target at a verified end.
+
+    Args:
+        peer: The server.
+        remote: The remote path.
+        path: The local file.
+        progress: Called now and then.
+        resume: Keep what came if the transfer is cut, and go on there next time; what came of another state
+            of the remote file (by SIZE and MDTM) is not used.
+        expected_size: The size a listing has told, which saves asking for it.
+        modified: The time to give the file.
+
+    Raises:
+        TruncatedTransfer: It ended before its end; there is no partial file.
+        ReplyError: The server refuses.
+        StorageError: The local file cannot be written.
+    """
+    yield from set_binary(peer)
+    size = expected_size if expected_size is not None else (yield from remote_size(peer, remote))
+    key = (yield from _content_key(peer, remote, size)) if resume else None
+    target = yield from local(partial(DownloadTarget, path, random=peer.options.random, resume_key=key))
+    try:
+        if target.offset and (size is None or target.offset > size):
+            yield from local(target.restart)
+        offset = target.offset
+        meter = Meter(progress, remote, total=size, offset=offset)
+        task = partial(_store, target, meter, require_close_notify=peer.options.require_close_notify)
+        end = yield from _transfer(peer, Command("RETR", remote), task, offset=offset)
+        report = yield from _check_download(peer, remote, end, offset=offset, size=size)
+        meter.finish()
+        yield from local(partial(target.commit, modified=modified))
+    except BaseException:
+        yield from local(target.discard)
+        raise
+    return report
+
+
+def _store(
+    target: DownloadTarget, meter: Meter, stream: DataStream, *, require_close_notify: bool
+) -> Outcome:
+    return pump.receive(stream, target, progress=meter.on_piece, require_close_notify=require_close_notify)
+
+
+def _content_key(peer: Peer, remote: str, size: int | None) -> Conversation[str]:
+    reply = yield from ask_final(Command("MDTM", remote))
+    time_text = reply.lines[0].strip() if reply.code == 213 else ""
+    modified = int(parse_time(time_text)) if time_text else 0
+    return f"{-1 if size is None else size:x}-{modified:x}"
+
+
+def _check_download(
+    peer: Peer, remote: str, end: TransferEnd, *, offset: int, size: int | None
+) -> Conversation[TransferReport]:
+    """Hold what came against what the server says the file has."""
+    outcome = end.outcome
+    assert outcome is not None
+    got = offset + outcome.bytes_moved
+    if size is not None and got != size:
+        # A file that changes while it is read has no one size; what counts is what it has now.
+        size = yield from remote_size(peer, remote)
+    if size is not None and got < size:
+        raise TruncatedTransfer(f"{remote}: {got} bytes came and the server says it has {size}; try again")
+    if size is None and not outcome.verified_end and peer.state.data.is_private:
+        raise TruncatedTransfer(
+            f"{remote}: the data ended without close_notify, and the server tells no size to compare"
+        )
+    return TransferReport(
+        path=remote,
+        bytes_moved=outcome.bytes_moved,
+        offset=offset,
+        seconds=outcome.seconds,
+        is_end_verified=outcome.verified_end,
+        is_size_verified=size == got,
+        session_reused=end.session_reused,
+    )
+
+
+def upload(
+    peer: Peer, path: Path, remote: str, *, progress: ProgressCallback | None = None
+) -> Conversation[TransferReport]:
+    """Upload a file; done when the server has said so and the size agrees.
+
+    Raises:
+        TruncatedTransfer: The server says it has another number of bytes.
+        ReplyError: The server refuses.
+        StorageError: The local file cannot be read.
+    """
+    source = yield from local(partial(SourceFile.open, path))
+    try:
+        yield from set_binary(peer)
+        meter = Meter(progress, remote, total=source.size)
+        end = yield from _transfer(peer, Command("STOR", remote), partial(_send, source, meter))
+        report = yield from _check_upload(peer, remote, end)
+        meter.finish()
+    finally:
+        yield from local(source.close)
+    return report
+
+
+def _send(source: SourceFile, meter: Meter, stream: DataStream) -> Outcome:
+    # The final reply is the proof of delivery, and the socket stays open until it has come: a server that
+    # never answers our close_notify must not cost each file a wait.
+    return pump.send(source, stream, progress=meter.on_piece, await_peer=False)
+
+
+def _check_upload(peer: Peer, remote: str, end: TransferEnd) -> Conversation[TransferReport]:
+    outcome = end.outcome
+    assert outcome is not None
+    is_size_verified = False
+    if not end.peer_ended:
+        size = yield from remote_size(peer, remote)
+        if size is not None and size != outcome.bytes_moved:
+            raise TruncatedTransfer(
+                f"{remote}: {outcome.bytes_moved} bytes were sent and the server has {size}; upload it again"
+            )
+        is_size_verified = size is not None
+    return TransferReport(
+        path=remote,
+        bytes_moved=outcome.bytes_moved,
+        seconds=outcome.seconds,
+        is_end_verified=end.peer_ended,
+        is_size_verified=is_size_verified,
+        session_reused=end.session_reused,
+    )
+
+
+def set_binary(peer: Peer) -> Conversation[None]:
+    """TYPE I, where it is not set already."""
+    if peer.type != "I":
+        yield from succeed(Command("TYPE", "I"))
+        peer.type = "I"
+
+
+def remote_size(peer: Peer, remote: str) -> Conversation[int | None]:
+    """SIZE, or None where the server does not tell (RFC 3659 §4).
+
+    Raises:
+        ReplyError: The session ended.
+    """
+    if peer.features and not peer.has("SIZE"):
+        return None
+    yield from set_binary(peer)
+    command = Command("SIZE", remote)
+    reply = yield from ask_final(command)
+    if reply.code == 421:
+        raise refusal(reply, command)
+    digits = reply.lines[0].strip()
+    is_number = reply.code == 213 and digits.isascii() and digits.isdigit() and len(digits) < 20
+    return int(digits) if is_number else None
+
+
+# --- the data connection ---
+
+
+def _transfer(peer: Peer, command: Command, task: _Task, *, offset: int = 0) -> Conversation[TransferEnd]:
+    """Set up a data connection, run a transfer over it, and raise unless all of it went well."""
+    is_protected = peer.state.data.is_private
+    if peer.wants_private and not is_protected:
+        raise ProtectionRefused(
+            f"{command.word}: data connections are in clear just now, and protection was asked for: "
+            "call protect(), or protect(private=False) if clear will do"
+        )
+    yield from _set_up(peer)
+    if offset:
+        # RFC 959 §4.1.3: nothing may come between REST and the transfer command.
+        rest = Command("REST", str(offset))
+        reply = yield from ask_final(rest)
+        if reply.code != 350:
+            raise refusal(reply, rest)
+    end = yield from run_transfer(command, task, is_protected=is_protected)
+    _raise_unless_complete(end, command)
+    return end
+
+
+def _set_up(peer: Peer) -> Conversation[None]:
+    if peer.options.active:
+        address = yield from listen()
+        if address.family is NetworkFamily.IPV6:
+            yield from succeed(Command("EPRT", format_eprt(address)))
+        else:
+            yield from succeed(Command("PORT", format_port(address)))
+        return
+    port = yield from _passive_port(peer)
+    yield OpenData(port)
+
+
+def _passive_port(peer: Peer) -> Conversation[int]:
+    """EPSV, or PASV where EPSV was refused once (RFC 2428 §3); the address in 227 is not used."""
+    if not peer.refuses_epsv:
+        command = Command("EPSV")
+        reply = yield from ask_final(command)
+        if reply.code == 229:
+            return parse_229(reply.text)
+        if reply.code < 500 or reply.code in _EPSV_IS_KNOWN:
+            raise refusal(reply, command)
+        peer.refuses_epsv = True
+    command = Command("PASV")
+    reply = yield from ask_final(command)
+    if reply.code != 227:
+        raise refusal(reply, command)
+    return parse_227(reply.text).port
+
+
+def _raise_unless_complete(end: TransferEnd, command: Command) -> None:
+    """Join what both connections say into one verdict."""
+    outcome, final = end.outcome, end.final
+    if outcome is not None and outcome.status in (OutcomeStatus.STORAGE_FAILED, OutcomeStatus.ABORTED):
+        assert outcome.error is not None
+        raise outcome.error
+    if outcome is not None and isinstance(outcome.error, _OUR_VERDICTS):
+        raise outcome.error
+    if final is not None and not final.is_success:
+        raise _refused(final, command) from (None if outcome is None else outcome.error)
+    if outcome is not None and not outcome.is_complete:
+        raise _incomplete(outcome, command, final)
+    if end.error is not None:
+        raise end.error
+    if final is None or outcome is None:
+        raise TransferError(f"{command.word}: the transfer has no end that can be trusted")
+
+
+_OUR_VERDICTS = (CertificateRejected, CertificateMismatch)
+"""What we found wrong; the server's reply to our hanging up says nothing about it."""
+
+
+def _refused(reply: Reply, command: Command) -> LockgateError:
+    """Return the error for a refusal; one about session reuse has its own kind."""
+    error = refusal(reply, command)
+    if reply.code in _REUSE_CODES and _REUSE_TEXT.search(reply.text):
+        wanted = SessionReuseRequired(
+            f"the server wants the data connection to resume the control connection's TLS session ({error}): "
+            "leave offer_session on; a server that restarts or keeps few sessions may need its limits raised"
+        )
+        wanted.__cause__ = error
+        return wanted
+    return error
+
+
+def _incomplete(outcome: Outcome, command: Command, final: Reply | None) -> LockgateError:
+    said = f", though the server says {final}" if final is not None else ""
+    if outcome.status is OutcomeStatus.TRUNCATED:
+        error: LockgateError = TruncatedTransfer(
+            f"{command}: the data ended after {outcome.bytes_moved} bytes without TLS's end mark{said}: "
+            "what came may not be all, and was thrown away"
+        )
+        error.__cause__ = outcome.error
+        return error
+    if isinstance(outcome.error, LockgateError):
+        return outcome.error
+    return TransferError(f"{command}: {outcome.detail}{said}")

@@ -1,0 +1,518 @@
+"""Whole directory trees, there and back, over several sessions at once. Blocks.
+
+The copy lands at the path given, as a copy, not inside it. Directories are made first. Names from the server
+never leave the local folder. A file that fails does not stop the others; the report names it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import stat
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lockgate.errors import (
+    FileUnavailable,
+    LocalProtocolError,
+    LockgateError,
+    NotADirectory,
+    NotFound,
+    StorageError,
+    TransferError,
+    shorten,
+)
+
+from .entries import RemoteEntry, joined
+from .localfiles import safe_local_name
+from .options import Options
+from .progress import Progress
+
+if TYPE_CHECKING:
+    from .api import Client
+
+__all__ = [
+    "Crew",
+    "TreeFailure",
+    "TreeIncomplete",
+    "TreeProgress",
+    "TreeProgressCallback",
+    "TreeReport",
+    "download_tree",
+    "upload_tree",
+]
+
+_log = logging.getLogger(__name__)
+
+_MOST_SESSIONS = 64
+_MOST_LEVELS = 200
+_INTERVAL_SECONDS = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class TreeFailure:
+    """A file or directory that could not be copied, and why."""
+
+    path: str
+    error: Exception
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.error}"
+
+
+@dataclass(frozen=True, slots=True)
+class TreeReport:
+    """What copying a tree did.
+
+    Attributes:
+        directories: Directories that exist now, the root included.
+        files: Files copied and verified.
+        bytes_moved: Bytes of these files.
+        seconds: How long it all took.
+        skipped: Paths that are neither files nor directories, or links that lead nowhere; not copied.
+        failures: What could not be copied.
+    """
+
+    directories: int
+    files: int
+    bytes_moved: int
+    seconds: float
+    skipped: tuple[str, ...] = ()
+    failures: tuple[TreeFailure, ...] = ()
+
+
+class TreeIncomplete(TransferError):
+    """Not everything of a tree was copied.
+
+    Attributes:
+        report: What was, and what was not.
+    """
+
+    def __init__(self, report: TreeReport) -> None:
+        self.report = report
+        first = report.failures[0]
+        count = len(report.failures)
+        super().__init__(f"{count} of {count + report.files} could not be copied; the first: {first}")
+
+
+@dataclass(frozen=True, slots=True)
+class TreeProgress:
+    """How far a tree is.
+
+    Attributes:
+        path: The file that moved last.
+        files_done: Files copied.
+        files_found: Files found so far.
+        bytes_done: Bytes copied.
+        bytes_found: Bytes found so far, as listings tell them.
+        is_found: Everything has been found: the totals are final.
+    """
+
+    path: str
+    files_done: int
+    files_found: int
+    bytes_done: int
+    bytes_found: int
+    is_found: bool
+
+    def __str__(self) -> str:
+        return f"{self.files_done} of {self.files_found} files, {self.bytes_done} of {self.bytes_found} bytes"
+
+
+TreeProgressCallback = Callable[[TreeProgress], object]
+"""Called by one thread at a time; what it raises ends the copying."""
+
+
+@dataclass(slots=True)
+class Task:
+    """One piece of work: what to do with a session.
+
+    Attributes:
+        path: For messages.
+        work: Does it; may add tasks to the crew.
+        is_again: It failed before, with its connection.
+    """
+
+    path: str
+    work: Callable[[Client], None]
+    is_again: bool = False
+
+
+class Crew:
+    """Sessions that work off tasks, one of them in the calling thread.
+
+    Args:
+        options: For messages.
+        make_client: Makes a client that is not connected yet.
+        first: A connected client for the calling thread; None makes one.
+        parallel: How many sessions, 1 to 64.
+    """
+
+    def __init__(
+        self, options: Options, make_client: Callable[[], Client], *, first: Client | None, parallel: int
+    ) -> None:
+        if not 1 <= parallel <= _MOST_SESSIONS:
+            raise LocalProtocolError(f"parallel={parallel} is not between 1 and {_MOST_SESSIONS}")
+        self.options = options
+        self.failures: list[TreeFailure] = []
+        self._make_client = make_client
+        self._first = first
+        self._parallel = parallel
+        self._changed = threading.Condition()
+        self._tasks: deque[Task] = deque()
+        self._running = 0
+        self._stopped: BaseException | None = None
+        self._clients: list[Client] = []
+
+    def add(self, tasks: Iterable[Task]) -> None:
+        """Add tasks; for any thread."""
+        with self._changed:
+            self._tasks.extend(tasks)
+            self._changed.notify_all()
+
+    def stop(self, error: BaseException) -> None:
+        """End everything as soon as possible; for any thread."""
+        with self._changed:
+            if self._stopped is None:
+                self._stopped = error
+            self._tasks.clear()
+            self._changed.notify_all()
+            clients = list(self._clients)
+        for client in clients:
+            client.abort()
+
+    def run(self, prelude: Callable[[Client], Iterable[Task]]) -> None:
+        """Call `prelude` with the first session, then work off what it gave and what follows from that.
+
+        Raises:
+            LockgateError: The prelude failed, or no session can be had any more.
+            BaseException: What stopped the crew, such as KeyboardInterrupt.
+        """
+        threads: list[threading.Thread] = []
+        own = self._first or self._make_client()
+        try:
+            self._clients.append(own)
+            own.connect()
+            self.add(prelude(own))
+            for number in range(1, self._parallel):
+                thread = threading.Thread(
+                    target=self._work_apart, name=f"lockgate-tree-{number}", daemon=True
+                )
+                thread.start()
+                threads.append(thread)
+            self._work(own)
+        except BaseException as error:
+            self.stop(error)
+            raise
+        finally:
+            for thread in threads:
+                thread.join()
+            if own is not self._first:
+                own.quit()
+        if self._stopped is not None:
+            raise self._stopped
+
+    def _work_apart(self) -> None:
+        client = self._make_client()
+        try:
+            with self._changed:
+                if self._stopped is not None or not (self._tasks or self._running):
+                    return
+                self._clients.append(client)
+            client.connect()
+        except LockgateError as error:
+            # Servers limit sessions; the others go on with the work.
+            _log.warning("! one session less: %s", error)
+            return
+        try:
+            self._work(client)
+        except BaseException as error:  # noqa: BLE001 - the calling thread raises it
+            self.stop(error)
+        finally:
+            client.quit()
+
+    def _work(self, client: Client) -> None:
+        while (task := self._next()) is not None:
+            try:
+                client.connect()
+                task.work(client)
+            except (LockgateError, OSError) as error:
+                self._note(task, client, error)
+            finally:
+                with self._changed:
+                    self._running -= 1
+                    self._changed.notify_all()
+
+    def _next(self) -> Task | None:
+        with self._changed:
+            while not self._tasks and self._running and self._stopped is None:
+                self._changed.wait()
+            if not self._tasks or self._stopped is not None:
+                return None
+            self._running += 1
+            return self._tasks.popleft()
+
+    def _note(self, task: Task, client: Client, error: Exception) -> None:
+        with self._changed:
+            if self._stopped is not None:
+                return
+            if client.is_usable or task.is_again:
+                _log.warning("! %s: %s", shorten(task.path, 200), error)
+                self.failures.append(TreeFailure(task.path, error))
+            else:
+                # The connection is at fault; the file gets a second chance on a new one.
+                self._tasks.append(Task(task.path, task.work, is_again=True))
+
+
+@dataclass(slots=True)
+class _Tally:
+    """Counts for all threads, and tells the caller now and then."""
+
+    callback: TreeProgressCallback | None
+    began: float = field(default_factory=time.monotonic)
+    directories: int = 0
+    files_done: int = 0
+    files_found: int = 0
+    bytes_done: int = 0
+    bytes_found: int = 0
+    is_found: bool = False
+    skipped: list[str] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    _told_at: float = 0.0
+
+    def found(self, *, directories: int = 0, files: int = 0, size: int = 0) -> None:
+        with self.lock:
+            self.directories += directories
+            self.files_found += files
+            self.bytes_found += size
+
+    def skip(self, path: str) -> None:
+        with self.lock:
+            self.skipped.append(path)
+
+    def drop(self, path: str, size: int) -> None:
+        """A link that turned out to be no file."""
+        with self.lock:
+            self.skipped.append(path)
+            self.files_found -= 1
+            self.bytes_found -= size
+
+    def moved(self, path: str, count: int, *, files: int = 0) -> None:
+        with self.lock:
+            self.bytes_done += count
+            self.files_done += files
+            now = time.monotonic()
+            if self.callback is not None and now - self._told_at >= _INTERVAL_SECONDS:
+                self._told_at = now
+                self._tell(path)
+
+    def finish(self) -> None:
+        with self.lock:
+            if self.callback is not None:
+                self._tell("")
+
+    def _tell(self, path: str) -> None:
+        assert self.callback is not None
+        self.callback(
+            TreeProgress(
+                path=path,
+                files_done=self.files_done,
+                files_found=self.files_found,
+                bytes_done=self.bytes_done,
+                bytes_found=self.bytes_found,
+                is_found=self.is_found,
+            )
+        )
+
+    def report(self, failures: list[TreeFailure]) -> TreeReport:
+        self.finish()
+        report = TreeReport(
+            directories=self.directories,
+            files=self.files_done,
+            bytes_moved=self.bytes_done,
+            seconds=time.monotonic() - self.began,
+            skipped=tuple(sorted(self.skipped)),
+            failures=tuple(failures),
+        )
+        if failures:
+            raise TreeIncomplete(report)
+        return report
+
+
+class _File:
+    """Counts one file's bytes; a second attempt takes back what the first had counted."""
+
+    __slots__ = ("_counted", "_path", "_tally")
+
+    def __init__(self, tally: _Tally, path: str) -> None:
+        self._tally = tally
+        self._path = path
+        self._counted = 0
+
+    def progress(self, progress: Progress) -> None:
+        self._to(progress.done)
+
+    def finish(self, size: int) -> None:
+        self._to(size, files=1)
+
+    def fail(self) -> None:
+        self._to(0)
+
+    def _to(self, done: int, *, files: int = 0) -> None:
+        step, self._counted = done - self._counted, done
+        self._tally.moved(self._path, step, files=files)
+
+
+# --- down ---
+
+
+def download_tree(
+    crew: Crew, remote: str, local: Path, *, progress: TreeProgressCallback | None = None
+) -> TreeReport:
+    """Make a local folder the copy of a remote directory.
+
+    Raises:
+        NotADirectory: The remote path is a file, or the local one is.
+        TreeIncomplete: Some of it could not be copied.
+    """
+    tally = _Tally(progress)
+
+    def prelude(client: Client) -> list[Task]:
+        if client.stat(remote).is_file:
+            raise NotADirectory(f"{shorten(remote, 200)} is a file: download it without -r")
+        return [Task(remote, partial(_take_directory, crew, tally, remote, local, 0))]
+
+    crew.run(prelude)
+    return tally.report(crew.failures)
+
+
+def _take_directory(crew: Crew, tally: _Tally, remote: str, local: Path, level: int, client: Client) -> None:
+    if level > _MOST_LEVELS:
+        raise StorageError(f"more than {_MOST_LEVELS} directories inside each other: a loop of links?")
+    entries = client.list(remote)
+    _make_folder(local)
+    tally.found(directories=1)
+    crew.add(_tasks_of(crew, tally, entries, local, level))
+
+
+def _tasks_of(crew: Crew, tally: _Tally, entries: list[RemoteEntry], local: Path, level: int) -> list[Task]:
+    tasks: list[Task] = []
+    for entry in entries:
+        target = local / safe_local_name(entry.name)
+        if entry.is_dir:
+            work = partial(_take_directory, crew, tally, entry.path, target, level + 1)
+            tasks.append(Task(entry.path, work))
+        elif entry.kind == "other":
+            tally.skip(entry.path)
+        else:
+            tally.found(files=1, size=entry.size or 0)
+            tasks.append(Task(entry.path, partial(_take_file, tally, entry, target)))
+    return tasks
+
+
+def _take_file(tally: _Tally, entry: RemoteEntry, target: Path, client: Client) -> None:
+    counter = _File(tally, entry.path)
+    is_exact = entry.is_file and entry.is_modified_exact
+    try:
+        report = client.download(
+            entry.path,
+            target,
+            progress=counter.progress,
+            expected_size=entry.size if entry.is_file else None,
+            modified=entry.modified if is_exact else None,
+        )
+    except FileUnavailable:
+        if entry.kind != "link":
+            raise
+        # A link to a directory, or to nothing; following those could go round in circles.
+        tally.drop(entry.path, entry.size or 0)
+    except BaseException:
+        counter.fail()
+        raise
+    else:
+        counter.finish(report.size)
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise NotADirectory(f"{shorten(str(path), 200)} is there and is no folder") from error
+    except OSError as error:
+        raise StorageError(f"cannot make {shorten(str(path), 200)}: {error.strerror}") from error
+
+
+# --- up ---
+
+
+def upload_tree(
+    crew: Crew, local: Path, remote: str, *, progress: TreeProgressCallback | None = None
+) -> TreeReport:
+    """Make a remote directory the copy of a local folder.
+
+    Links to files are followed, links to directories are not.
+
+    Raises:
+        NotFound, NotADirectory: The local path is not there, or is no folder.
+        TreeIncomplete: Some of it could not be copied.
+    """
+    if not local.is_dir():
+        kind = NotADirectory if local.exists() else NotFound
+        raise kind(f"there is no local folder {shorten(str(local), 200)}")
+    tally = _Tally(progress)
+
+    def prelude(client: Client) -> list[Task]:
+        return _plan_upload(client, tally, local, remote or ".")
+
+    crew.run(prelude)
+    return tally.report(crew.failures)
+
+
+def _plan_upload(client: Client, tally: _Tally, local: Path, remote: str) -> list[Task]:
+    """Make the directories, and return a task for each file."""
+    tasks: list[Task] = []
+    waiting = deque([(local, remote)])
+    while waiting:
+        folder, path = waiting.popleft()
+        if path not in (".", "/"):
+            client.mkdir(path, exist_ok=True)
+        tally.found(directories=1)
+        for entry in _scan(folder):
+            target = joined(path, entry.name)
+            with contextlib.suppress(FileNotFoundError):
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append((Path(entry.path), target))
+                    continue
+                status = entry.stat()
+                if stat.S_ISREG(status.st_mode):
+                    tally.found(files=1, size=status.st_size)
+                    tasks.append(Task(target, partial(_give_file, tally, Path(entry.path), target)))
+                    continue
+            tally.skip(entry.path)
+    tally.is_found = True
+    return tasks
+
+
+def _scan(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entries, key=lambda entry: entry.name)
+    except OSError as error:
+        raise StorageError(f"cannot read {shorten(str(folder), 200)}: {error.strerror}") from error
+
+
+def _give_file(tally: _Tally, source: Path, target: str, client: Client) -> None:
+    counter = _File(tally, target)
+    try:
+        report = client.upload(source, target, progress=counter.progress)
+    except BaseException:
+        counter.fail()
+        raise
+    counter.finish(report.size)
