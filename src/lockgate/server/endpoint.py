@@ -307,6 +307,8 @@ def _await_hello(sock: socket.socket, *, deadline: float, stop: Stop) -> None:
         if len(data) == _HELLO_BYTES:
             # No client of any protocol sends so much; OpenSSL will judge it.
             return
-        # A part of a hello: poll would say at once that it is readable.
+        # A part of a hello: poll would say at once that it is readable, past the deadline too.
+        if time.monotonic() >= deadline:
+            break
         stop.wait(0.01)
     raise HandshakeFailed("the client sent no TLS hello in time")
