@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import socket
 import time
 from concurrent.futures import Future
@@ -60,7 +61,8 @@ def dial(options: Options) -> ControlLine:
 
 def _cause(failure: NotOpened | None) -> str:
     cause = None if failure is None else failure.__cause__
-    reason = (cause.strerror if isinstance(cause, OSError) else None) or "nobody answers"
+    number = cause.errno if isinstance(cause, OSError) else None
+    reason = os.strerror(number) if number else "nobody answers"
     return f"{reason}; is the server running, and is the port right?"
 
 
