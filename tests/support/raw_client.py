@@ -87,6 +87,10 @@ class RawClient:
         """Send one command line."""
         self.write(line.encode("utf-8", "surrogateescape") + b"\r\n")
 
+    def unread(self, data: bytes) -> None:
+        """Put bytes that were read elsewhere in front of what comes next."""
+        self._buffer = data + self._buffer
+
     def read_line(self) -> bytes:
         """Return one line without its end; raises EOFError when the server has closed."""
         while b"\n" not in self._buffer:
@@ -131,6 +135,10 @@ class RawClient:
         for sock in self._opened:
             sock.close()
 
+    def closes(self, sock: socket.socket) -> None:
+        """Take over a socket: it is closed with the client."""
+        self._opened.append(sock)
+
     # --- TLS on control ---
 
     def start_tls(self, *, server_hostname: str = "localhost") -> ssl.SSLSocket:
@@ -148,7 +156,9 @@ class RawClient:
     def stop_tls(self) -> None:
         """Answer and await close_notify, then go on in clear."""
         assert isinstance(self.sock, ssl.SSLSocket)
-        self.sock = self.sock.unwrap()
+        # What unwrap returns is still an SSLSocket by type.
+        self.sock = socket.socket(fileno=self.sock.unwrap().detach())
+        self.sock.settimeout(TIMEOUT)
 
     @property
     def session(self) -> ssl.SSLSession | None:
