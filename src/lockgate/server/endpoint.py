@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING
 
 from lockgate.errors import HandshakeFailed, RemoteProtocolError, SessionReuseRequired, TransferAborted
 from lockgate.tls.contexts import set_tickets
-from lockgate.tls.hello import acceptable_alpn, parse_client_hello
+from lockgate.tls.hello import ClientHello, acceptable_alpn, parse_client_hello
 from lockgate.transfer import kernel
 from lockgate.transfer.establish import connect, plain, start_tls
 from lockgate.transfer.outcome import NotOpened
 from lockgate.transfer.stop import Stop
 from lockgate.transfer.streams import DataStream
+from lockgate.transfer.workers import WorkersBusy
 
 from .audit import record
 from .limits import plain_address
@@ -85,7 +86,7 @@ class Endpoint(ABC):
 
     # --- the blocking parts, shared ---
 
-    def _finish_open(self, sock: socket.socket, *, private: bool) -> DataStream:
+    def _finish_open(self, sock: socket.socket, *, private: bool, direction: Direction) -> DataStream:
         """Make the stream of a connected socket; blocks for the handshake."""
         limits = self._session.server.config.limits
         if not private:
@@ -95,7 +96,8 @@ class Endpoint(ABC):
             sock.close()
             raise HandshakeFailed("TLS has ended on the control connection")
         deadline = time.monotonic() + limits.handshake_seconds
-        _check_hello(sock, deadline=deadline, stop=self.stop)
+        hello = _check_hello(sock, deadline=deadline, stop=self.stop)
+        set_tickets(context, _tickets(direction, hello))
         # RFC 4217 §7: the FTP server is the TLS server, whoever opened the TCP connection.
         stream = start_tls(
             sock,
@@ -115,12 +117,6 @@ class Endpoint(ABC):
             raise SessionReuseRequired(verdict.reason)
         return stream
 
-    def _choose_tickets(self, direction: Direction) -> None:
-        """Tickets on downloads only: an uploader that never reads them provokes a reset (design §5)."""
-        context = self._session.tls.context
-        if context is not None:
-            set_tickets(context, 1 if direction is Direction.OUT else 0)
-
 
 class ActiveEndpoint(Endpoint):
     """PORT or EPRT: the server will connect to the client.
@@ -137,11 +133,9 @@ class ActiveEndpoint(Endpoint):
     async def open(self, direction: Direction) -> Opener:
         """Return at once: connecting is for the worker."""
         private = self._session.is_private
-        if private:
-            self._choose_tickets(direction)
-        return lambda: self._connect(private=private)
+        return lambda: self._connect(private=private, direction=direction)
 
-    def _connect(self, *, private: bool) -> DataStream:
+    def _connect(self, *, private: bool, direction: Direction) -> DataStream:
         seconds = self._session.server.config.limits.data_open_seconds
         sock = connect(
             self._target.host,
@@ -150,7 +144,7 @@ class ActiveEndpoint(Endpoint):
             source=(self._session.control.local_address, 0),
             stop=self.stop,
         )
-        return self._finish_open(sock, private=private)
+        return self._finish_open(sock, private=private, direction=direction)
 
 
 class PassiveEndpoint(Endpoint):
@@ -180,16 +174,23 @@ class PassiveEndpoint(Endpoint):
         private = self._session.is_private
         if self._early is not None:
             stream = await asyncio.wrap_future(self._early)
-            self._early = None
             if not private:
                 # RFC 4217 §10.2 judges the level now; what was begun under P does not serve C.
-                stream.close()
                 raise NotOpened("PROT C came after the TLS handshake on this data connection had begun")
-            return lambda: stream
-        sock = self._take_socket()
-        if private:
-            self._choose_tickets(direction)
-        return lambda: self._finish_open(sock, private=private)
+            return lambda: self._hand_over(stream)
+        assert self._sock is not None
+        self._loop.remove_reader(self._sock)
+        return lambda: self._open_taken(private=private, direction=direction)
+
+    def _hand_over(self, stream: DataStream) -> DataStream:
+        # Up to here `close` ends the stream: a worker may never come to call this.
+        self._early = None
+        return stream
+
+    def _open_taken(self, *, private: bool, direction: Direction) -> DataStream:
+        sock, self._sock = self._sock, None
+        assert sock is not None
+        return self._finish_open(sock, private=private, direction=direction)
 
     def abort(self) -> None:
         """End what is going on, the wait for the client too."""
@@ -259,8 +260,14 @@ class PassiveEndpoint(Endpoint):
             return
         sock = self._take_socket()
         # The command is not known yet: the last transfer's direction is the best guess.
-        self._choose_tickets(self._session.tls.last_direction)
-        self._early = self._session.server.workers.submit(lambda: self._finish_open(sock, private=True))
+        guess = self._session.tls.last_direction
+        try:
+            self._early = self._session.server.workers.submit(
+                lambda: self._finish_open(sock, private=True, direction=guess)
+            )
+        except WorkersBusy:
+            # The transfer command will find the connection as it is, hello unread.
+            self._sock = sock
 
 
 def _close_stream(future: Future[DataStream]) -> None:
@@ -268,17 +275,31 @@ def _close_stream(future: Future[DataStream]) -> None:
         future.result().close()
 
 
-def _check_hello(sock: socket.socket, *, deadline: float, stop: Stop) -> None:
+def _tickets(direction: Direction, hello: ClientHello | None) -> int:
+    """Return how many TLS 1.3 tickets a data handshake sends.
+
+    An uploader that never reads them provokes a reset that costs the tail of the file (design §5), so an
+    upload has none. But a client that resumes may use a ticket once only (RFC 8446 §C.4; OpenSSL's client
+    cache, and so curl, does): without a new one its next data connection could not resume any more, which
+    is what we demand of it. Such clients read.
+    """
+    if direction is Direction.OUT or (hello is not None and hello.offers_resumption):
+        return 1
+    return 0
+
+
+def _check_hello(sock: socket.socket, *, deadline: float, stop: Stop) -> ClientHello | None:
     """Refuse a client whose ALPN list lacks "ftp" (ALPACA); the ssl module would silently go on.
 
-    Blocks until the hello is here; the bytes stay in the socket, which is closed when it is refused.
+    Blocks until the hello is here; the bytes stay in the socket, which is closed when it is refused. Returns
+    the hello, or None where it is longer than any client's.
 
     Raises:
         HandshakeFailed: It speaks to another service, sent no hello, or not in time.
     """
     try:
         with stop.watching(sock):
-            _await_hello(sock, deadline=deadline, stop=stop)
+            return _await_hello(sock, deadline=deadline, stop=stop)
     except RemoteProtocolError as error:
         sock.close()
         raise HandshakeFailed(f"the client sent no TLS hello: {error}") from error
@@ -294,7 +315,7 @@ def _check_hello(sock: socket.socket, *, deadline: float, stop: Stop) -> None:
 _NO_HELLO = "the client closed the data connection before its TLS hello"
 
 
-def _await_hello(sock: socket.socket, *, deadline: float, stop: Stop) -> None:
+def _await_hello(sock: socket.socket, *, deadline: float, stop: Stop) -> ClientHello | None:
     while kernel.wait_until(sock, select.POLLIN, deadline=deadline, stop=stop):
         data = sock.recv(_HELLO_BYTES, socket.MSG_PEEK)
         if not data:
@@ -303,10 +324,10 @@ def _await_hello(sock: socket.socket, *, deadline: float, stop: Stop) -> None:
         if hello is not None:
             if not acceptable_alpn(hello):
                 raise HandshakeFailed("the client's ALPN list has no 'ftp'")
-            return
+            return hello
         if len(data) == _HELLO_BYTES:
             # No client of any protocol sends so much; OpenSSL will judge it.
-            return
+            return None
         # A part of a hello: poll would say at once that it is readable, past the deadline too.
         if time.monotonic() >= deadline:
             break

@@ -80,7 +80,7 @@ class Job:
         settle: Settle,
     ) -> None:
         self._session = session
-        self._endpoint: Endpoint = session.take_endpoint()
+        self._endpoint: Endpoint | None = session.take_endpoint()
         self._path = path
         self._move = move
         self._settle = settle
@@ -96,15 +96,21 @@ class Job:
 
     def abort(self) -> None:
         """End the transfer wherever it is; `run` returns soon. Event loop only; may be called again."""
-        self._endpoint.abort()
+        if self._endpoint is not None:
+            self._endpoint.abort()
 
     async def run(self) -> Reply:
         """Carry the transfer out and return its final reply; never raises what a transfer can meet."""
-        session = self._session
-        try:
-            outcome = await self._run()
-        finally:
-            self._endpoint.close()
+        session, endpoint = self._session, self._endpoint
+        if endpoint is None:
+            outcome = await self._submit_settle(
+                Outcome(OutcomeStatus.ABORTED, detail="the client left before the transfer began")
+            )
+        else:
+            try:
+                outcome = await self._run(endpoint)
+            finally:
+                endpoint.close()
         session.tls.last_direction = self.direction
         reply = outcome_reply(outcome)
         record(
@@ -122,16 +128,25 @@ class Job:
         )
         return reply
 
-    async def _run(self) -> Outcome:
+    async def _run(self, endpoint: Endpoint) -> Outcome:
         try:
-            opener = await self._endpoint.open(self.direction)
-            return await self._submit(functools.partial(self._work, opener))
+            opener = await endpoint.open(self.direction)
+            work = self._session.server.workers.submit(functools.partial(self._work, opener))
+        except WorkersBusy as error:
+            return await self._submit_settle(
+                Outcome(OutcomeStatus.NOT_OPENED, error=error, detail=f"{error}")
+            )
         except (TransferError, TlsError) as error:
             # Before any worker had it: the rest is settled now.
             return await self._submit_settle(failure(error))
-
-    async def _submit(self, work: Callable[[], Outcome]) -> Outcome:
-        return await asyncio.wrap_future(self._session.server.workers.submit(work))
+        try:
+            return await asyncio.wrap_future(work)
+        except Exception as error:
+            # A mistake of ours, settled by the worker: the session must still get its final reply.
+            _logger.exception("%s ! %s", self._session, self.command)
+            return Outcome(
+                OutcomeStatus.STORAGE_FAILED, self.moved_bytes, error=error, detail="internal error"
+            )
 
     async def _submit_settle(self, outcome: Outcome) -> Outcome:
         server = self._session.server

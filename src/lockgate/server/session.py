@@ -173,6 +173,9 @@ class Session:
         self.drop_endpoint()
         self.parameters = Parameters()
         self.login = LoginState()
+        if not self.control.core.state.is_protected:
+            # After CCC the old TLS counts for data until here; on what is in clear it names nobody.
+            self.tls = TlsState()
         self.control.core.policy = self.control.listener.gate_policy
 
     def log_in(self, account: Account, storage: Storage) -> None:
@@ -216,10 +219,12 @@ class Session:
         self.drop_endpoint()
         self.endpoint = endpoint
 
-    def take_endpoint(self) -> Endpoint:
-        """Hand the endpoint over to a transfer; a gate has made sure that there is one."""
+    def take_endpoint(self) -> Endpoint | None:
+        """Hand the endpoint over to a transfer.
+
+        A gate has made sure that there was one; None when the client left while the file was being opened.
+        """
         endpoint, self.endpoint = self.endpoint, None
-        assert endpoint is not None
         return endpoint
 
     def drop_endpoint(self) -> None:

@@ -1,0 +1,48 @@
+"""A client that leaves at an awkward moment: everything it held is given back."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+from endings import hidden_files
+from live_server import LiveServer
+from raw_client import RawClient, client_context
+from waiting import until
+
+Start = Callable[..., LiveServer]
+
+
+@contextmanager
+def busy_helpers(server: LiveServer) -> Iterator[None]:
+    """Keep every helper thread at work, so that the next command that opens a file waits its turn."""
+    free = threading.Event()
+    helpers = server.server.helpers
+    try:
+        for _ in range(16):
+            helpers.submit(lambda: free.wait(30))
+        yield
+    finally:
+        free.set()
+
+
+@pytest.mark.requirement("RSEC-dos-a", side="S")
+@pytest.mark.parametrize("command", ["STOR gone.bin", "RETR there.bin", "NLST", "MLSD"])
+def test_a_client_that_leaves_while_its_file_is_being_opened_keeps_nothing(
+    server: LiveServer, caplog: pytest.LogCaptureFixture, command: str
+) -> None:
+    (server.root / "there.bin").write_bytes(b"there")
+    client = RawClient(server.host, server.port, context=client_context()).log_in()
+    client.passive()
+    with busy_helpers(server):
+        client.send(command)
+        until(lambda: server.server.helpers._waiting)
+        client.close()
+        until(lambda: server.call(lambda: server.server.admission.count) == 0)
+    until(lambda: not server.server._tasks)
+    assert server.call(lambda: server.server.data_budget.count) == 0
+    assert hidden_files(server.root) == []
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
