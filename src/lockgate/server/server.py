@@ -25,6 +25,7 @@ from lockgate.transfer.ports import PortRange
 from lockgate.transfer.workers import Workers
 
 from .audit import record
+from .cleaning import PartialCleaner
 from .config import Config, ListenerConfig, ListenerTls, accounts, load_config
 from .control import ControlConnection
 from .limits import Admission, DataBudget
@@ -148,6 +149,7 @@ class Server:
         greeting: The 220.
         helpers: Threads for blocking work that answers a command.
         workers: Threads for transfers.
+        cleaner: Removes old partial uploads.
         is_draining: True once no new session is taken.
 
     Raises:
@@ -167,6 +169,7 @@ class Server:
         transfers = config.limits.transfers
         self.workers = Workers(transfers, queue_limit=transfers, name="lockgate-transfer")
         self.helpers = Workers(_HELPER_THREADS, queue_limit=_HELPER_QUEUE, name="lockgate-helper")
+        self.cleaner = PartialCleaner(self)
         self.is_draining = False
         self._listeners = [ListenerState(config, entry) for entry in config.listeners]
         self._asyncio_servers: list[asyncio.Server] = []
@@ -215,6 +218,7 @@ class Server:
                 raise ConfigError(f"home {account.home}: cannot be made: {error.strerror}") from error
             # Two threads may both get here; the second's storage is dropped by setdefault and collected.
             storage = self._storages.setdefault(account.home, LocalStorage(account.home))
+            self.cleaner.home_opened(account.home)
         return storage
 
     # --- start, reload, drain ---
@@ -232,6 +236,7 @@ class Server:
         except BaseException:
             self._close_listeners()
             raise
+        self.cleaner.start()
         return bound
 
     async def _listen(self, state: ListenerState) -> list[BoundListener]:
