@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from lockgate.accounts.base import Account, AccountStore
 
     from .config import PolicyConfig
+    from .jobs import Job
 
 __all__ = ["BoundListener", "ListenerState", "Server", "run"]
 
@@ -271,26 +272,23 @@ class Server:
         self.passive_ports = PortRange.parse(config.passive.ports)
         self.admission.sessions = config.limits.sessions
         self.admission.per_address = config.limits.sessions_per_address
-        self.data_budget.transfers = config.limits.transfers
+        transfers = self.data_budget.transfers = config.limits.transfers
+        self.workers.resize(transfers, queue_limit=transfers)
         record("reload", accounts=len(config.accounts))
 
     async def drain(self, seconds: float = _DRAIN_SECONDS) -> None:
         """Take no more sessions, let running transfers end for a while, interrupt the rest, close."""
         self.is_draining = True
+        self.cleaner.stop()
         self._close_listeners()
         for control in list(self._controls):
             if control.session.job is None:
                 control.shut_down()
-        deadline = self.loop.time() + seconds
-        while self._running_jobs() and self.loop.time() < deadline:
-            await asyncio.wait(
-                [self.loop.create_task(job.finished.wait()) for job in self._running_jobs()],
-                timeout=deadline - self.loop.time(),
-                return_when=asyncio.ALL_COMPLETED,
-            )
-        for job in self._running_jobs():
-            job.abort()
+        await self._jobs_end(self.loop.time() + seconds)
+        self.interrupt_transfers()
         deadline = self.loop.time() + _LAST_WORDS_SECONDS
+        # Each interrupted transfer says its 426 before its session says 421.
+        await self._jobs_end(deadline)
         for control in list(self._controls):
             control.shut_down()
         self._leave_hook = asyncio.Event()
@@ -302,7 +300,17 @@ class Server:
         for storage in self._storages.values():
             storage.close()
 
-    def _running_jobs(self) -> list[Any]:
+    def interrupt_transfers(self) -> None:
+        """End every running transfer as interrupted: a drain that shall not take its time."""
+        for job in self._running_jobs():
+            job.abort()
+
+    async def _jobs_end(self, deadline: float) -> None:
+        while (jobs := self._running_jobs()) and self.loop.time() < deadline:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(jobs[0].finished.wait(), deadline - self.loop.time())
+
+    def _running_jobs(self) -> list[Job]:
         return [control.session.job for control in self._controls if control.session.job is not None]
 
     def _close_listeners(self) -> None:
@@ -317,6 +325,8 @@ class Server:
 
 def run(config: Config, *, on_ready: Callable[[list[BoundListener]], None]) -> int:
     """Serve until SIGTERM or SIGINT; SIGHUP reloads. Blocks. Call from the main thread.
+
+    The first signal lets running transfers end for a while, a second one interrupts them.
 
     Args:
         config: The configuration.
@@ -337,8 +347,14 @@ def run(config: Config, *, on_ready: Callable[[list[BoundListener]], None]) -> i
 async def _serve(config: Config, on_ready: Callable[[list[BoundListener]], None]) -> None:
     server = Server(config)
     stop = asyncio.Event()
+
+    def end() -> None:
+        if stop.is_set():
+            server.interrupt_transfers()
+        stop.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        server.loop.add_signal_handler(number, stop.set)
+        server.loop.add_signal_handler(number, end)
     server.loop.add_signal_handler(signal.SIGHUP, server.reload)
     on_ready(await server.start())
     await stop.wait()

@@ -72,6 +72,13 @@ class Workers:
         """How many threads there are, idle ones included."""
         return len(self._threads)
 
+    def resize(self, max_threads: int, *, queue_limit: int) -> None:
+        """Change the limits for work to come; threads beyond them end when they fall idle."""
+        if max_threads < 1 or queue_limit < 0:
+            raise ValueError("max_threads must be at least 1 and queue_limit at least 0")
+        with self._lock:
+            self._max_threads, self._queue_limit = max_threads, queue_limit
+
     def submit(self, work: Callable[[], Result]) -> Future[Result]:
         """Have `work` called in a thread; its result or exception arrives in the future. Does not block.
 
