@@ -16,9 +16,6 @@ __all__ = ["Line", "LineFault", "LineReader"]
 _LF, _IAC, _SB, _SE = 0x0A, 0xFF, 0xFA, 0xF0
 _NEGOTIATE = frozenset((0xFB, 0xFC, 0xFD, 0xFE))  # WILL, WONT, DO, DONT: one option octet follows
 _FIRST_TELNET_COMMAND = 0xF0
-# Interrupt Process, Data Mark and a lone IAC may stand before ABOR or STAT, also when TCP's urgent
-# pointer has eaten the IAC of a pair (RFC 959 §4.1.3, RFC 4217 §14).
-_STRAY = b"\xff\xf4\xf2"
 
 
 class LineFault(Enum):
@@ -183,7 +180,6 @@ def _after_iac(octet: int, kept: bytearray) -> _Telnet:
 
 
 def _judge(line: bytes) -> Line:
-    line = line.lstrip(_STRAY)
     if not line.endswith(b"\r"):
         return Line(line, LineFault.BARE_LF)
     line = line[:-1]

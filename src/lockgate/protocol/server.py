@@ -100,6 +100,9 @@ _FOREIGN_WORDS = frozenset(
         "RCPT",
     ]
 )
+# Interrupt Process, Data Mark and a lone IAC may stand before ABOR or STAT, also when TCP's urgent pointer
+# has eaten an octet of a pair (RFC 959 §4.1.3, RFC 4217 §14). No command word starts with one of them.
+_STRAY = b"\xff\xf4\xf2"
 _OVERTAKING = frozenset((Verb.ABOR, Verb.STAT))
 _FAULTS = {
     LineFault.TOO_LONG: "Line too long.",
@@ -267,6 +270,6 @@ def _parse(line: Line) -> Command | Line:
     if line.fault is not None:
         return line
     try:
-        return Command.parse(line.data)
+        return Command.parse(line.data.lstrip(_STRAY))
     except RemoteProtocolError:
         return line

@@ -169,6 +169,12 @@ def test_the_servers_bare_line_feeds_do_no_harm():
     assert core.next_reply().reply == Reply.of(220, "Hello", "", "  there", "End")
 
 
+def test_a_line_of_a_reply_may_begin_with_any_octet():
+    core = ClientProtocol()
+    core.receive_data("220-Hello\r\n\U00100000\r\n220 End\r\n".encode())
+    assert core.next_reply().reply.lines[1] == "\U00100000"
+
+
 @pytest.mark.requirement("RSEC-line-a", side="C")
 def test_a_reply_line_too_long_is_the_servers_fault():
     core = ClientProtocol(limits=ClientLimits(line_bytes=20))

@@ -363,8 +363,22 @@ def test_a_command_held_while_a_transfer_ran_does_not_cross_into_clear():
 # --- while a transfer runs ---
 
 
-@pytest.mark.requirement("R4217-14-b")
-@pytest.mark.parametrize("octets", [b"", b"\xff\xf4\xff\xf2", b"\xff\xf4\xff", b"\xff\xf4\xf2"])
+@pytest.mark.requirement("R4217-14-b", "R1123-b")
+@pytest.mark.parametrize(
+    "octets",
+    # Interrupt Process and Data Mark, whole and as TCP's urgent pointer leaves them.
+    [
+        b"",
+        b"\xff\xf4\xff\xf2",
+        b"\xff\xf4",
+        b"\xff\xf2",
+        b"\xff\xf4\xff",
+        b"\xff\xf4\xf2",
+        b"\xf4\xff\xf2",
+        b"\xf2",
+        b"\xff",
+    ],
+)
 @pytest.mark.parametrize("line", ["ABOR", "STAT"])
 def test_abor_and_stat_overtake_with_and_without_telnet_octets(octets, line):
     core = transferring()
