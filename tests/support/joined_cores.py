@@ -14,7 +14,7 @@ from lockgate.protocol.commands import Command
 from lockgate.protocol.effects import CloseControl, StartTls, StopTls
 from lockgate.protocol.gates import GatePolicy
 from lockgate.protocol.replies import Reply
-from lockgate.protocol.server import CommandRefused, Output, ServerProtocol
+from lockgate.protocol.server import CommandRefused, Output, ServerLimits, ServerProtocol
 from lockgate.protocol.states import Login, SessionState
 from lockgate.protocol.verbs import VERBS, Verb
 
@@ -106,6 +106,7 @@ class Joined:
     piecewise: bool = False
     holds_transfers: bool = False
     handler: HonestHandler = field(default_factory=HonestHandler)
+    limits: ServerLimits = field(default_factory=ServerLimits)
     passages: list[Passage] = field(default_factory=list)
     received: list[ReplyReceived] = field(default_factory=list)
     gates: list[str] = field(default_factory=list)
@@ -114,7 +115,7 @@ class Joined:
     running: Command | None = None
 
     def __post_init__(self) -> None:
-        self.server = ServerProtocol(self.policy, implicit=self.implicit)
+        self.server = ServerProtocol(self.policy, implicit=self.implicit, limits=self.limits)
         self.client = ClientProtocol(implicit=self.implicit)
         if self.implicit:
             self._handshake()
