@@ -1,4 +1,4 @@
-"""Uploads that do not come to their end: nothing is published, what was there stays, all of it is given back."""
+"""Uploads that do not come to their end: nothing is published, and what was there stays."""
 
 from __future__ import annotations
 
@@ -187,8 +187,7 @@ def test_a_client_that_leaves_during_an_upload_publishes_nothing(
     until(lambda: running_jobs(server) == 0)
     # The server ends the data connection with the session: the client's own end is not waited for.
     with pytest.raises(OSError):  # noqa: PT011 - a cut or a reset
-        while data.recv(65536):
-            pass
+        data.recv(1)
     assert (server.root / "left.bin").read_bytes() == b"old"
 
 
