@@ -324,7 +324,7 @@ def report_tree(what: str) -> Iterator[Callable[[TreeReport], None]]:
 
     def done(report: TreeReport) -> None:
         for path in report.skipped:
-            error(f"lockgate: {printable(path)}: skipped: a link to a directory, or neither file nor directory")
+            error(f"lockgate: {printable(path)}: skipped, a link to a directory or no plain file")
         line(summary(f"{what}: {report.files} files", report.bytes_moved, report.seconds))
 
     try:
