@@ -52,7 +52,7 @@ def _choice(command: Command, *, chosen: str, known: str) -> Reply:
     wanted = command.text.strip().upper()
     if wanted == chosen:
         return Reply.of(_C.OK, f"{command.word} is {chosen}.")
-    code = _C.PARAMETER_NOT_IMPLEMENTED if wanted and wanted in known else _C.BAD_ARGUMENT
+    code = _C.PARAMETER_NOT_IMPLEMENTED if len(wanted) == 1 and wanted in known else _C.BAD_ARGUMENT
     return Reply.of(code, f"{command.word} {chosen} is implemented.")
 
 
