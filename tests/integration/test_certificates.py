@@ -1,7 +1,8 @@
-"""Client certificates on a live server: who may come in by one, and data connections that must show it too."""
+"""Client certificates on a live server: who comes in by one, and data connections that must show it."""
 
 from __future__ import annotations
 
+import datetime
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -12,7 +13,7 @@ from live_server import LiveServer, authority, cheap_hash
 from raw_client import RawClient, client_context, read_all
 from tls_bytes import enter, forgiving, listing_with, protect_with
 
-from lockgate.tls.devcert import CertificateAuthority
+from lockgate.tls.devcert import CertificateAuthority, IssuedCertificate
 
 Start = Callable[..., LiveServer]
 Show = Callable[..., RawClient]
@@ -146,9 +147,13 @@ def test_no_session_without_an_acceptable_certificate_where_it_is_required(
         client = show(server, days=-2)
     client.expect("AUTH TLS", 234)
     with pytest.raises((ssl.SSLError, ConnectionError)):
-        client.start_tls()
-        client.command("NOOP")  # in TLS 1.3 the client learns it here
+        _speak(client)
     show(server).log_in().download("NLST")
+
+
+def _speak(client: RawClient) -> None:
+    client.start_tls()
+    client.command("NOOP")  # in TLS 1.3 the client learns of the refusal here
 
 
 @pytest.mark.requirement("R4217-10.2-g", "R4217-15.1-d", "RTLS-i", side="S")
@@ -270,3 +275,53 @@ def test_after_ccc_the_data_connection_still_needs_the_certificate(start: Start,
     read_all(data)
     data.close()
     assert client.read().code == 226
+
+
+@pytest.mark.requirement("R4217-10.1-c", "RD97-9-a", side="S")
+@pytest.mark.parametrize("implicit", [False, True], ids=["explicit", "implicit"])
+def test_a_certificate_that_tls_takes_and_we_cannot_read_is_421_inside_tls(
+    start: Start, show: Show, tmp_path: Path, implicit: bool
+) -> None:
+    server = start(policy='client_certificate = "sufficient"', tls=CLIENT_CA, account=ALICE)
+    client = show(server, implicit=False)
+    files = _with_strange_name(authority()).write(tmp_path, "strange")
+    context = client_context(server.ca_file, certificate=(files.certificate, files.key))
+    context.maximum_version = client.context.maximum_version
+    context.minimum_version = client.context.minimum_version
+    port = server.implicit_port if implicit else server.port
+    with RawClient(server.host, port, context=context, implicit=implicit, greet=not implicit) as strange:
+        if not implicit:
+            strange.auth()
+        assert strange.read().code == 421
+        assert strange.sock.recv(1) == b""
+    client.auth()
+    client.expect("USER alice", 232)
+
+
+def _with_strange_name(ca: CertificateAuthority) -> IssuedCertificate:
+    """Issue a certificate with an e-mail address that is not ASCII, which OpenSSL lets pass."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    issuer = x509.load_pem_x509_certificate(ca.certificate_pem)
+    now = datetime.datetime.now(datetime.UTC)
+    address = "älice@example.com".encode("latin-1")
+    names = bytes([0x30, len(address) + 2, 0x81, len(address)]) + address
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name.from_rfc4514_string("CN=alice,O=Example"))
+        .issuer_name(issuer.subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.UnrecognizedExtension(x509.SubjectAlternativeName.oid, names), critical=False)
+    )
+    return IssuedCertificate(
+        certificate_pem=builder.sign(ca._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM),
+        key_pem=key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        ),
+    )

@@ -5,7 +5,9 @@ from __future__ import annotations
 import select
 import socket
 import ssl
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from live_server import PASSWORD, USER, LiveServer
@@ -16,6 +18,7 @@ from lockgate.accounts.throttle import LoginThrottle, ThrottleLimits
 __all__ = [
     "TlsBytes",
     "enter",
+    "eventually",
     "forgiving",
     "is_refused",
     "listener",
@@ -129,6 +132,15 @@ def enter(client: RawClient, user: str = USER, password: str = PASSWORD) -> RawC
     client.expect(f"USER {user}", 331)
     client.expect(f"PASS {password}", 230)
     return client
+
+
+def eventually(check: Callable[[], bool], seconds: float = 10.0) -> None:
+    """Wait until something holds that no event announces; fail when it does not in time."""
+    deadline = time.monotonic() + seconds
+    pause = threading.Event()
+    while not check():
+        assert time.monotonic() < deadline, "it did not come about in time"
+        pause.wait(0.01)
 
 
 def forgiving(server: LiveServer) -> LiveServer:

@@ -66,14 +66,16 @@ class ControlConnection(asyncio.Protocol):
         "_closing",
         "_deadline",
         "_engine",
+        "_idle",
         "_last_activity",
         "_peer_ended",
-        "_refused",
         "_serving",
+        "_stall",
         "_tls",
         "_transport",
         "_write_blocked",
         "core",
+        "is_admitted",
         "listener",
         "local_address",
         "peer_address",
@@ -85,6 +87,7 @@ class ControlConnection(asyncio.Protocol):
         self.server = server
         self.listener = listener
         self.core = ServerProtocol(listener.gate_policy, implicit=listener.is_implicit)
+        self.is_admitted = False
         self.peer_address = ""
         self.local_address = ""
         self.session: Session
@@ -93,10 +96,11 @@ class ControlConnection(asyncio.Protocol):
         self._tls = _Tls.OFF
         self._serving = False
         self._closing = False
-        self._refused = False
         self._peer_ended = False
         self._write_blocked = False
         self._deadline: asyncio.TimerHandle | None = None
+        self._idle: asyncio.TimerHandle | None = None
+        self._stall: asyncio.TimerHandle | None = None
         self._last_activity = server.loop.time()
 
     # --- asyncio's side ---
@@ -116,7 +120,6 @@ class ControlConnection(asyncio.Protocol):
         self.session = Session(self)
         reason = self.server.enter(self)
         if reason:
-            self._refused = True
             record("refused", peer=self.peer_address, reason=reason)
             if self.listener.is_implicit:
                 self._transport.close()
@@ -125,6 +128,7 @@ class ControlConnection(asyncio.Protocol):
                     Output(Reply.of(ReplyCode.NOT_AVAILABLE, reason).to_bytes(), (CloseControl(reason),))
                 )
             return
+        self.is_admitted = True
         self._watch_idle()
         if self.listener.is_implicit:
             self._start_tls()
@@ -150,20 +154,28 @@ class ControlConnection(asyncio.Protocol):
         """Give back everything the session holds."""
         self._closing = True
         self._cancel_deadline()
+        # A timer would keep the session, and its TLS context, for as long as the idle limit.
+        for timer in (self._idle, self._stall):
+            if timer is not None:
+                timer.cancel()
         self.server.leave(self)
         self.session.end()
         self._engine = None
-        if not self._refused:
+        if self.is_admitted:
             _logger.debug("%s = closed", self.session)
 
     def pause_writing(self) -> None:
         """The client does not read its replies: run nothing more, and give up after the stall limit."""
         self._write_blocked = True
-        self.server.loop.call_later(self.server.config.limits.stall_seconds, self._check_write_blocked)
+        seconds = self.server.config.limits.stall_seconds
+        self._stall = self.server.loop.call_later(seconds, self._write_stalled)
 
     def resume_writing(self) -> None:
         """The client reads again."""
         self._write_blocked = False
+        if self._stall is not None:
+            self._stall.cancel()
+            self._stall = None
         self._wake()
 
     # --- in ---
@@ -201,14 +213,17 @@ class ControlConnection(asyncio.Protocol):
 
     def _wake(self) -> None:
         """Run the next commands, unless that is going on already."""
-        if self._serving or self._closing or self._write_blocked:
+        if self._closing:
+            return
+        if not self.core.wants_data:
+            # Commands wait for the one that runs, or for a client that reads no replies: take no more.
+            self._transport.pause_reading()
+        if self._serving or self._write_blocked:
             return
         event = self.core.next_event()
         if event is None:
             if self._peer_ended:
                 self._close("the client ended the session")
-            elif not self.core.wants_data:
-                self._transport.pause_reading()
             return
         self._serving = True
         self.server.spawn(self._serve(event))
@@ -315,7 +330,13 @@ class ControlConnection(asyncio.Protocol):
         self._cancel_deadline()
         self._tls = _Tls.ON
         self.core.tls_established()
-        self.session.tls_established(engine)
+        try:
+            self.session.tls_established(engine)
+        except LockgateError as error:
+            # RFC 4217 §10.1: TLS is up, and what it has shown is not acceptable.
+            record("tls-refused", peer=self.peer_address, reason=str(error))
+            self.reply(Reply.of(ReplyCode.NOT_AVAILABLE, "Your certificate cannot be read; closing."))
+            return
         _logger.debug("%s = TLS %s %s", self.session, engine.version, engine.cipher)
         if self.listener.is_implicit and not self.session.is_greeted:
             self.session.is_greeted = True
@@ -387,11 +408,13 @@ class ControlConnection(asyncio.Protocol):
             else:
                 self._drop("idle")
             return
-        self.server.loop.call_later(left, self._watch_idle)
+        self._idle = self.server.loop.call_later(left, self._watch_idle)
 
-    def _check_write_blocked(self) -> None:
-        if self._write_blocked and not self._transport.is_closing():
-            self._drop("the client does not read its replies")
+    def _write_stalled(self) -> None:
+        reason = "the client does not read its replies"
+        record("timeout", peer=self.peer_address, user=self.session.user_name, reason=reason)
+        self._drop(reason)
+        self._transport.abort()
 
     def shut_down(self) -> None:
         """End the session politely: 421 and close. A running transfer should be over."""
@@ -421,8 +444,9 @@ class ControlConnection(asyncio.Protocol):
         self._deadline = self.server.loop.call_later(_LINGER_SECONDS, self._transport.abort)
 
     def _drop(self, reason: str) -> None:
-        """Close at once; what is in the socket's buffer (an alert) still goes out."""
+        """Close at once; what is in the socket's buffer (an alert) still goes out, if the peer takes it."""
         _logger.debug("%s ! %s", self.session, reason)
         self._closing = True
         self._cancel_deadline()
         self._transport.close()
+        self._deadline = self.server.loop.call_later(_LINGER_SECONDS, self._transport.abort)

@@ -40,17 +40,21 @@ class Admission:
         return self._count
 
     def enter(self, address: str) -> str:
-        """Count a connection; return "" when it may stay, else why not (it is counted all the same)."""
+        """Count a connection and return "", or return why it may not stay.
+
+        Those who may not stay are not counted: one address that comes again and again must not fill the house
+        with connections that are being closed.
+        """
+        if self._count >= self.sessions:
+            return "Too many sessions; try again later."
+        if self._by_address[address] >= self.per_address:
+            return "Too many sessions from your address."
         self._count += 1
         self._by_address[address] += 1
-        if self._count > self.sessions:
-            return "Too many sessions; try again later."
-        if self._by_address[address] > self.per_address:
-            return "Too many sessions from your address."
         return ""
 
     def leave(self, address: str) -> None:
-        """Count a connection out."""
+        """Count out a connection that was counted."""
         self._count -= 1
         self._by_address[address] -= 1
         if self._by_address[address] <= 0:

@@ -195,15 +195,17 @@ class Server:
     def enter(self, control: ControlConnection) -> str:
         """Count a new connection; return why it may not stay, or ""."""
         self._controls.add(control)
-        reason = self.admission.enter(control.peer_address)
-        return "The server is shutting down." if self.is_draining else reason
+        return (
+            "The server is shutting down." if self.is_draining else self.admission.enter(control.peer_address)
+        )
 
     def leave(self, control: ControlConnection) -> None:
         """Count a connection out."""
         self._controls.discard(control)
         if self._leave_hook is not None:
             self._leave_hook.set()
-        self.admission.leave(control.peer_address)
+        if control.is_admitted:
+            self.admission.leave(control.peer_address)
 
     def storage_for(self, account: Account) -> LocalStorage:
         """Return the files of an account; its home is made if it is missing. Blocks; any helper thread.
