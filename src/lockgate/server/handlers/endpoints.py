@@ -65,7 +65,9 @@ async def epsv(session: Session, command: Command) -> Reply:
 
 
 async def port(session: Session, command: Command) -> Reply:
-    """Note where to connect to (active mode)."""
+    """Note where to connect to (active mode), in IPv4 numbers."""
+    if _family(session) is not NetworkFamily.IPV4:
+        return Reply.of(_C.NOT_IMPLEMENTED, "PORT speaks IPv4 only; use EPRT.")
     return _active(session, command, parse_port(command.text))
 
 
