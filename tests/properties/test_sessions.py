@@ -38,6 +38,7 @@ OFTEN = ["USER", "PASS", "AUTH", "PBSZ", "PROT", "CCC", "REIN", "EPSV", "PASV", 
 PRELUDES = [
     (),
     ("USER fred", "PASS secret"),
+    ("AUTH TLS", "PBSZ 0"),
     ("AUTH TLS", "USER fred", "PASS secret", "EPSV"),
     ("AUTH TLS", "USER fred", "PASS secret", "PBSZ 0", "PROT P", "EPSV"),
     ("AUTH SSL", "PBSZ 0", "PROT C", "USER cert", "CCC"),
