@@ -89,7 +89,7 @@ def single(data):
     return [data[i : i + 1] for i in range(len(data))]
 
 
-@pytest.mark.requirement("R1123-b", "RTLS-k")
+@pytest.mark.requirement("R1123-b")
 @given(st.data(), octets, st.sampled_from([4, 20, 8192]), st.sampled_from([8, 40, 1 << 16]))
 def test_lines_are_the_same_however_the_bytes_are_cut(data, stream, line_bytes, dropped_bytes):
     limits = {"max_line_bytes": line_bytes, "max_dropped_bytes": dropped_bytes}
@@ -294,7 +294,6 @@ def secret_lines(draw):
     return f"{word}{between}{shown}{SECRET}{after}".encode("utf-8", "ignore")
 
 
-@pytest.mark.requirement("RSEC-info-a")
 @given(secret_lines())
 def test_a_secret_is_shown_by_no_value_and_no_error(line):
     reader = LineReader()

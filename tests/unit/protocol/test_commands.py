@@ -108,7 +108,6 @@ SECRETS = [
 ]
 
 
-@pytest.mark.requirement("RSEC-info-a")
 @pytest.mark.parametrize("command", SECRETS, ids=range(len(SECRETS)))
 def test_a_secret_is_never_shown(command):
     assert command.is_secret
