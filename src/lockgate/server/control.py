@@ -17,7 +17,7 @@ import socket
 from enum import Enum, auto
 from typing import TYPE_CHECKING, cast
 
-from lockgate.errors import LocalProtocolError, LockgateError, RemoteProtocolError
+from lockgate.errors import LocalProtocolError, LockgateError, RemoteProtocolError, TlsError
 from lockgate.protocol.effects import CloseControl, StartTls, StopTls
 from lockgate.protocol.replies import Reply, ReplyCode
 from lockgate.protocol.server import CommandReceived, Output, ServerProtocol
@@ -237,6 +237,10 @@ class ControlConnection(asyncio.Protocol):
             self._last_activity = self.server.loop.time()
             if not self._closing and self.core.wants_data:
                 self._transport.resume_reading()
+        except Exception:
+            # A command without its reply: no later one could be told apart from it.
+            _logger.exception("%s ! internal error", self.session)
+            self._drop("internal error")
         finally:
             self._serving = False
         # What came while the last reply was made.
@@ -286,11 +290,18 @@ class ControlConnection(asyncio.Protocol):
         self._emit(output)
 
     def _emit(self, output: Output) -> None:
-        if self._engine is not None:
-            self._engine.write(output.data)
-            self._flush(self._engine)
-        else:
+        engine = self._engine
+        if engine is None:
             self._transport.write(output.data)
+        else:
+            try:
+                engine.write(output.data)
+            except TlsError as error:
+                # The stream broke while the command ran: there is no way left to answer it.
+                self._flush(engine)
+                self._drop(f"{error}")
+                return
+            self._flush(engine)
         for effect in output.effects:
             match effect:
                 case StartTls():
