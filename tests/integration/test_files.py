@@ -220,6 +220,27 @@ def test_rnto_needs_the_permission_too(start: Start, connect: Connect) -> None:
     assert (server.root / "file.txt").exists()
 
 
+@pytest.mark.parametrize("permissions", ["list rename", "list rename read mkdir"])
+def test_rename_alone_does_not_replace_a_file(start: Start, connect: Connect, permissions: str) -> None:
+    server = start(account=f'permissions = "{permissions}"')
+    (server.root / "one").write_bytes(b"one")
+    (server.root / "two").write_bytes(b"two")
+    client = connect(server).log_in()
+    client.expect("RNFR one", 350)
+    client.expect("RNTO two", 550)
+    assert (server.root / "two").read_bytes() == b"two"
+    client.expect("RNFR one", 350)
+    client.expect("RNTO three", 250)
+    assert (server.root / "three").read_bytes() == b"one"
+
+
+def test_site_chmod_takes_a_name_with_spaces_around_it(server: LiveServer, client: RawClient) -> None:
+    path = server.root / " both "
+    path.write_bytes(b"")
+    client.expect("SITE CHMOD  600  both ", 200)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
 def test_a_missing_home_is_made_at_the_login(start: Start, connect: Connect) -> None:
     server = start()
     server.root.rmdir()

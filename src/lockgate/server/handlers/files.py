@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from lockgate.accounts.base import Permission
-from lockgate.errors import IsADirectory, NotADirectory, NotFound
+from lockgate.errors import IsADirectory, NotADirectory, NotFound, PermissionDenied
 from lockgate.protocol.facts import format_time, parse_time
 from lockgate.protocol.paths import quote_257, resolve, shown
 from lockgate.protocol.replies import Reply, ReplyCode
@@ -16,6 +16,7 @@ from lockgate.storage.base import EntryKind
 if TYPE_CHECKING:
     from lockgate.protocol.commands import Command
     from lockgate.server.session import Session
+    from lockgate.storage.base import Storage
 
 __all__ = ["cdup", "cwd", "dele", "mdtm", "mfmt", "mkd", "pwd", "rmd", "rnfr", "rnto", "site", "size"]
 
@@ -86,9 +87,25 @@ async def rnto(session: Session, command: Command) -> Reply:
     assert rename_from is not None
     source = resolve(session.parameters.cwd, rename_from)
     target, storage = session.path(command), session.storage
-    await session.in_worker(lambda: storage.rename(source, target))
+    may_replace = session.account.may(Permission.WRITE) or session.account.may(Permission.DELETE)
+
+    def rename() -> None:
+        if not may_replace and source != target and _exists(storage, target):
+            # Renaming over a file destroys it: that takes more than the permission to rename.
+            raise PermissionDenied("the name is taken, and may not be replaced")
+        storage.rename(source, target)
+
+    await session.in_worker(rename)
     _record(session, command, target, source=source)
     return Reply.of(_C.FILE_OK, "Renamed.")
+
+
+def _exists(storage: Storage, path: str) -> bool:
+    try:
+        storage.stat(path)
+    except NotFound:
+        return False
+    return True
 
 
 async def size(session: Session, command: Command) -> Reply:
@@ -134,12 +151,12 @@ async def mfmt(session: Session, command: Command) -> Reply:
 
 async def site(session: Session, command: Command) -> Reply:
     """SITE HELP and SITE CHMOD."""
-    word, _, rest = command.text.strip().partition(" ")
+    word, _, rest = command.text.lstrip().partition(" ")
     match word.upper():
         case "HELP":
             return Reply.of(_C.HELP, "SITE commands:", " HELP", " CHMOD <mode> <path>", "End")
         case "CHMOD":
-            return await _chmod(session, command, rest.strip())
+            return await _chmod(session, command, rest.lstrip(" "))
         case _:
             return Reply.of(_C.PARAMETER_NOT_IMPLEMENTED, "SITE HELP and SITE CHMOD are implemented.")
 
