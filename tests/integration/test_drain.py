@@ -3,69 +3,19 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from endings import hidden_files
-from live_server import LiveServer, configuration
+from live_server import LiveServer
 from raw_client import RawClient, client_context
+from server_process import serving
 from waiting import until
 
 Connect = Callable[..., RawClient]
 CONTENT = os.urandom(400_000)
-
-
-@dataclass
-class ServerProcess:
-    """A `lockgate serve --config` of the test's own."""
-
-    process: subprocess.Popen[bytes]
-    host: str
-    port: int
-    implicit_port: int
-    root: Path
-    ca_file: Path
-
-    def refuses(self) -> bool:
-        """True when no new connection is taken."""
-        try:
-            RawClient(self.host, self.port, greet=False).close()
-        except ConnectionError:
-            return True
-        return False
-
-
-@contextmanager
-def serving(work: Path) -> Iterator[ServerProcess]:
-    """Run the command; it is killed at the end if it still runs."""
-    configuration(work)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "lockgate.cli.main", "serve", "--config", str(work / "lockgate.toml")],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env={**os.environ, "PYTHONUNBUFFERED": "1", "TERM": "dumb", "NO_COLOR": "1"},
-    )
-    assert process.stdout is not None
-    try:
-        ports: dict[str, int] = {}
-        while len(ports) < 2:
-            line = process.stdout.readline().decode()
-            assert line, process.stderr and process.stderr.read()
-            if found := re.search(r"(explicit|implicit) TLS.* port (\d+)", line):
-                ports[found[1]] = int(found[2])
-        yield ServerProcess(
-            process, "127.0.0.1", ports["explicit"], ports["implicit"], work / "root", work / "ca.pem"
-        )
-    finally:
-        process.kill()
-        process.communicate()
 
 
 def test_a_transfer_that_runs_at_sigterm_completes_and_new_sessions_are_refused(

@@ -46,3 +46,13 @@ def test_a_client_that_leaves_while_its_file_is_being_opened_keeps_nothing(
     assert server.call(lambda: server.server.data_budget.count) == 0
     assert hidden_files(server.root) == []
     assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
+@pytest.mark.requirement("RTLS-g", "R959-4.1-b", side="S")
+def test_the_control_session_ends_with_close_notify(
+    server: LiveServer, connect: Callable[..., RawClient]
+) -> None:
+    client = connect(server).log_in()
+    client.expect("QUIT", 221)
+    # Without close_notify this raises ssl.SSLEOFError.
+    assert client.sock.recv(1) == b""

@@ -261,6 +261,47 @@ def test_type_a_works_on_clear_data_connections(start: Start, connect: Connect) 
     assert client.download("RETR lines.txt", protect=False) == b"one\r\ntwo\r\n"
 
 
+@pytest.mark.requirement("R3659-5-a", side="S")
+def test_rest_works_on_clear_downloads_too(start: Start, connect: Connect) -> None:
+    server = start(policy='data = "optional"')
+    client = connect(server).log_in(protect=False)
+    content = os.urandom(3_000_000)
+    (server.root / "sent-by-the-kernel.bin").write_bytes(content)
+    client.expect("REST 1234567", 350)
+    assert client.download("RETR sent-by-the-kernel.bin", protect=False) == content[1234567:]
+
+
+@pytest.mark.requirement("R4217-15.1-b", side="S")
+def test_data_and_control_show_the_same_certificate(server: LiveServer, connect: Connect) -> None:
+    client = connect(server).log_in()
+    data = client.passive()
+    client.expect("NLST", 150)
+    protected = client.protect_data(data, reuse=False)
+    assert isinstance(client.sock, ssl.SSLSocket)
+    assert protected.getpeercert(binary_form=True) == client.sock.getpeercert(binary_form=True)
+    read_all(protected)
+    protected.unwrap()
+    assert client.read().code == 226
+
+
+def test_two_uploads_to_one_name_never_mix(server: LiveServer, connect: Connect) -> None:
+    one, two = b"1" * 400_000, b"2" * 500_000
+    uploads = []
+    for content in (one, two):
+        client = connect(server).log_in()
+        data = client.passive()
+        client.expect("STOR same.bin", 150)
+        uploads.append((client, client.protect_data(data), content))
+    for start, end in ((0, 100_000), (100_000, 500_000)):
+        for _, protected, content in uploads:
+            protected.sendall(content[start:end])
+    for client, protected, content in uploads:
+        protected.unwrap()
+        assert client.read().code == 226
+        assert (server.root / "same.bin").read_bytes() == content
+    assert hidden_files(server.root) == []
+
+
 def read_until_closed(sock: socket.socket) -> bool:
     """Read what is left; True when the server has ended the connection, in order or not."""
     try:
