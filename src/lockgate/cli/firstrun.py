@@ -10,8 +10,10 @@ import os
 import re
 import secrets
 import shlex
+import shutil
 import socket
 import string
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["FirstRun", "certificate_path", "data_folder", "prepare", "ready_lines"]
 
 USER = "demo"
+_PROGRAM = "lockgate"
 DEFAULT_FOLDER = "lockgate-files"
 PASSWORD_VARIABLE = "LOCKGATE_DEMO_PASSWORD"  # noqa: S105
 _ANY = ("0.0.0.0", "::", "")  # noqa: S104
@@ -126,6 +129,17 @@ def _new_password() -> str:
     return "".join(secrets.choice(_ALPHABET) for _ in range(_PASSWORD_LENGTH))
 
 
+def _own_command() -> str:
+    """Return what a shell in this folder calls this program: its name where that finds it, else its path."""
+    program = Path(sys.argv[0])
+    if program.name != _PROGRAM:
+        return _PROGRAM
+    found = shutil.which(_PROGRAM)
+    if found is not None and Path(found).resolve() == program.resolve():
+        return _PROGRAM
+    return shlex.quote(str(program))
+
+
 def ready_lines(
     run: FirstRun, *, host: str, port: int, implicit_port: int
 ) -> Sequence[tuple[str, list[str]]]:
@@ -141,7 +155,7 @@ def ready_lines(
     ca = shlex.quote(str(run.certificate))
     login = shlex.quote(f"{run.user}:{run.password}")
     secret = shlex.quote(run.password)
-    ours = f"LOCKGATE_PASSWORD={secret} lockgate"
+    ours = f"LOCKGATE_PASSWORD={secret} {_own_command()}"
     lftp = [
         # lftp opens a URL among its arguments before it runs the script, too early for the settings.
         f"LFTP_PASSWORD={secret} lftp -e "

@@ -281,3 +281,20 @@ def test_the_data_folder_follows_the_xdg_rules() -> None:
     assert data_folder({}) == default
     assert data_folder({"XDG_DATA_HOME": ""}) == default
     assert data_folder({"XDG_DATA_HOME": "relative"}) == default
+
+
+def test_the_lines_name_the_program_as_this_shell_finds_it(
+    server: StandIn, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Capture
+) -> None:
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    program = folder / "lockgate"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "argv", ["bin/lockgate", "serve"])
+    monkeypatch.setenv("PATH", str(folder))
+    assert main(["serve"]) == 0
+    assert commands(capsys.readouterr().out, "lockgate")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert main(["serve"]) == 0
+    assert commands(capsys.readouterr().out, "bin/lockgate")
