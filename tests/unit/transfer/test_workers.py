@@ -179,3 +179,19 @@ def test_an_idle_thread_keeps_neither_result_nor_exception_alive() -> None:
 def test_limits_that_make_no_sense_are_refused(threads: int, queue: int) -> None:
     with pytest.raises(ValueError, match="at least"):
         Workers(threads, queue_limit=queue)
+
+
+def test_a_pool_that_grows_takes_more_work_at_once() -> None:
+    free = threading.Event()
+    with Workers(1) as workers:
+        first = workers.submit(free.wait)
+        with pytest.raises(WorkersBusy):
+            workers.submit(free.wait)
+        workers.resize(2, queue_limit=1)
+        second, waiting = workers.submit(free.wait), workers.submit(free.wait)
+        with pytest.raises(WorkersBusy):
+            workers.submit(free.wait)
+        free.set()
+        assert all(future.result(10) for future in (first, second, waiting))
+        with pytest.raises(ValueError, match="max_threads"):
+            workers.resize(0, queue_limit=0)
