@@ -446,8 +446,8 @@ class ControlConnection(asyncio.Protocol):
         self._cancel_deadline()
         if self._transport.is_closing():
             return
-        if self.session.job is not None:
-            self.session.job.abort()
+        # Data ends with the session, not when the peer gets round to closing its end of control.
+        self.session.end()
         # The peer may be gone already.
         with contextlib.suppress(OSError):
             self._transport.write_eof()
