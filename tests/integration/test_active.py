@@ -193,6 +193,22 @@ def test_a_port_where_nobody_listens_is_425(server: LiveServer, connect: Connect
     assert (server.root / "old.bin").read_bytes() == b"old"
 
 
+@pytest.mark.requirement("R4217-10.2-e", "RSEC-dos-a", side="S")
+def test_an_active_client_that_speaks_no_tls_is_522(
+    start: Start, connect: Connect, listener: socket.socket
+) -> None:
+    server = start(limits="handshake_seconds = 0.3")
+    (server.root / "old.bin").write_bytes(b"old")
+    client = connect(server).log_in()
+    for words in (b"", b"no TLS here\r\n"):
+        client.expect(port_line(listener), 200)
+        client.expect("STOR old.bin", 150)
+        with listener.accept()[0] as sock:
+            sock.sendall(words)
+            assert client.read().code == 522
+    assert (server.root / "old.bin").read_bytes() == b"old"
+
+
 def test_abor_ends_the_wait_for_a_silent_active_client(
     server: LiveServer, connect: Connect, listener: socket.socket
 ) -> None:

@@ -86,7 +86,9 @@ def test_the_small_commands(server: LiveServer, connect: Connect, line: str, cod
     client.expect("NOOP", 200)
 
 
-@pytest.mark.requirement("R2389-a", "R2389-c", "R3659-5-a", "R2640-a", side="S")
+@pytest.mark.requirement(
+    "R2389-a", "R2389-c", "R3659-5-a", "R2640-a", "R003-3.4-b", "R003-3.3-d", "R4217-6-a", side="S"
+)
 def test_every_listed_feature_works(server: LiveServer, connect: Connect) -> None:
     (server.root / "feature.txt").write_bytes(b"12345")
     client = connect(server).log_in()
@@ -113,6 +115,7 @@ def test_every_listed_feature_works(server: LiveServer, connect: Connect) -> Non
         "TVFS": ("CWD /./../", 250),
     }
     assert features >= {"AUTH", "PBSZ", "PROT", "EPSV", "EPRT", "MDTM", "MLST", "REST", "SIZE", "UTF8"}
+    assert {" AUTH TLS", " AUTH SSL"} <= set(lines)
     for feature in features:
         line, code = tried[feature]  # a new feature wants a line here
         client.expect(line, code)

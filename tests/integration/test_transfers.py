@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import socket
@@ -66,6 +67,19 @@ def test_every_transfer_command_is_521_when_the_level_is_too_low(
     client.expect(f"{verb} level.txt" if verb in ("RETR", "STOR", "APPE") else verb, 521)
     client.expect("NOOP", 200)
     assert (server.root / "level.txt").read_bytes() == b"secret"
+
+
+@pytest.mark.requirement("R4217-3-b", "R003-2.3-a", side="S")
+def test_the_defaults_take_neither_password_nor_data_in_clear(server: LiveServer, connect: Connect) -> None:
+    client = connect(server)
+    client.expect("USER alice", 530)
+    client.expect("PASS correct horse", 503, 530)
+    client.log_in(protect=False)
+    client.passive()
+    client.expect("NLST", 521)
+    client.expect("PBSZ 0", 200)
+    client.expect("PROT C", 534)
+    client.expect("NLST", 521)
 
 
 @pytest.mark.requirement("R4217-10.2-a", side="S")
@@ -269,6 +283,26 @@ def test_rest_works_on_clear_downloads_too(start: Start, connect: Connect) -> No
     (server.root / "sent-by-the-kernel.bin").write_bytes(content)
     client.expect("REST 1234567", 350)
     assert client.download("RETR sent-by-the-kernel.bin", protect=False) == content[1234567:]
+
+
+@pytest.mark.requirement("R4217-12.6-a", side="S")
+@pytest.mark.parametrize("reuse", [True, False], ids=["resumed", "full-handshake"])
+def test_an_upload_is_whole_though_its_client_closes_without_reading(
+    server: LiveServer, connect: Connect, reuse: bool
+) -> None:
+    content = os.urandom(2_000_000)
+    client = connect(server).log_in()
+    client.command("NOOP")
+    data = client.passive()
+    client.expect("STOR fire-and-forget.bin", 150)
+    protected = client.protect_data(data, reuse=reuse)
+    protected.sendall(content)
+    protected.setblocking(False)
+    with contextlib.suppress(ssl.SSLWantReadError):
+        protected.unwrap()  # sends close_notify, and does not wait for the server's
+    protected.close()
+    assert client.read().code == 226
+    assert (server.root / "fire-and-forget.bin").read_bytes() == content
 
 
 @pytest.mark.requirement("R4217-15.1-b", side="S")
