@@ -16,6 +16,7 @@ from pathlib import Path
 from lockgate.errors import (
     CertificateMismatch,
     CertificateRejected,
+    ConnectionLost,
     LockgateError,
     NoSpace,
     PermanentReplyError,
@@ -28,6 +29,7 @@ from lockgate.protocol.addresses import NetworkFamily, format_eprt, format_port,
 from lockgate.protocol.commands import Command
 from lockgate.protocol.facts import parse_time
 from lockgate.protocol.replies import Reply
+from lockgate.protocol.verbs import Verb
 from lockgate.transfer import pump
 from lockgate.transfer.outcome import Outcome, OutcomeStatus
 from lockgate.transfer.streams import DataStream
@@ -57,6 +59,7 @@ _REUSE_TEXT = re.compile(
 )
 _REUSE_CODES = frozenset((425, 426, 450, 451, 521, 522, 530, 534))
 _NO_SUCH_COMMAND = frozenset((500, 501, 502, 504))
+_RECEIVING = frozenset((Verb.RETR, Verb.MLSD, Verb.LIST))
 _EPSV_IS_KNOWN = frozenset((421, 530))
 _Task = Callable[[DataStream], Outcome]
 
@@ -395,10 +398,13 @@ def _refused(reply: Reply, command: Command) -> LockgateError:
 
 def _incomplete(outcome: Outcome, command: Command, final: Reply | None) -> LockgateError:
     said = f", though the server says {final}" if final is not None else ""
-    if outcome.status is OutcomeStatus.TRUNCATED:
+    # A peer that has closed answers the alert that OpenSSL sends at a ragged end with a reset: both mean that
+    # the end mark is missing.
+    is_cut = final is not None and command.verb in _RECEIVING and isinstance(outcome.error, ConnectionLost)
+    if is_cut or outcome.status is OutcomeStatus.TRUNCATED:
         error: LockgateError = TruncatedTransfer(
             f"{command}: the data ended after {outcome.bytes_moved} bytes without TLS's end mark{said}: "
-            "what came may not be all, and was thrown away"
+            "what came may not be all, and does not count"
         )
         error.__cause__ = outcome.error
         return error

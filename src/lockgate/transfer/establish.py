@@ -250,6 +250,8 @@ def start_tls(
     kernel.set_no_delay(sock)
     kernel.unblock(sock)
     try:
+        # Of a connection that is gone already CPython leaves a socket unclosed: ask before.
+        sock.getpeername()
         tls = context.wrap_socket(
             sock,
             server_side=server_side,
