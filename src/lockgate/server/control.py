@@ -250,9 +250,12 @@ class ControlConnection(asyncio.Protocol):
         if isinstance(event, CommandReceived):
             _logger.debug("%s < %s", self.session, event.command)
             reply = await run(self.session, event.command)
-            self.reply(reply, event.command)
             job = self.session.job
-            if job is not None and not job.is_started:
+            is_new = job is not None and not job.is_started
+            if job is not None and is_new:
+                await job.prepare()
+            self.reply(reply, event.command)
+            if job is not None and is_new:
                 self._start_job(job)
             return
         _logger.debug("%s < %s ! %s", self.session, event.command, event.gate)  # type: ignore[attr-defined]

@@ -8,6 +8,7 @@ after the 150 (RFC 4217 §12.4), and neither may wait for the other. It must not
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import select
 import socket
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING
 from lockgate.errors import HandshakeFailed, RemoteProtocolError, SessionReuseRequired, TransferAborted
 from lockgate.tls.contexts import set_tickets
 from lockgate.tls.hello import ClientHello, acceptable_alpn, parse_client_hello
+from lockgate.tls.policy import SessionReuse
 from lockgate.transfer import kernel
 from lockgate.transfer.establish import connect, plain, start_tls
 from lockgate.transfer.outcome import NotOpened
@@ -45,6 +47,7 @@ Opener = Callable[[], DataStream]
 """Blocks until the data connection is ready for data; called in a worker thread."""
 
 _HELLO_BYTES = 16 * 1024
+_TICKET_SECONDS = 0.25
 
 
 class Endpoint(ABC):
@@ -74,6 +77,9 @@ class Endpoint(ABC):
             TransferAborted: `abort` was called.
         """
 
+    async def let_ticket_go(self) -> None:  # noqa: B027 - an active endpoint has nothing to wait for
+        """Wait a moment for a handshake that goes on already, before the client is told to send."""
+
     def abort(self) -> None:
         """End what is going on, wherever it is. Event loop only."""
         self.stop.interrupt()
@@ -86,7 +92,9 @@ class Endpoint(ABC):
 
     # --- the blocking parts, shared ---
 
-    def _finish_open(self, sock: socket.socket, *, private: bool, direction: Direction) -> DataStream:
+    def _finish_open(
+        self, sock: socket.socket, *, private: bool, direction: Direction, early: bool = False
+    ) -> DataStream:
         """Make the stream of a connected socket; blocks for the handshake."""
         limits = self._session.server.config.limits
         if not private:
@@ -97,7 +105,9 @@ class Endpoint(ABC):
             raise HandshakeFailed("TLS has ended on the control connection")
         deadline = time.monotonic() + limits.handshake_seconds
         hello = _check_hello(sock, deadline=deadline, stop=self.stop)
-        set_tickets(context, _tickets(direction, hello))
+        offered = () if hello is None else hello.tickets
+        tickets = binding.tickets_for(offered, sends=direction is Direction.OUT, early=early)
+        set_tickets(context, tickets)
         # RFC 4217 §7: the FTP server is the TLS server, whoever opened the TCP connection.
         stream = start_tls(
             sock,
@@ -115,6 +125,7 @@ class Endpoint(ABC):
         if not verdict.accepted:
             stream.close()
             raise SessionReuseRequired(verdict.reason)
+        binding.note_handshake(offered, version=stream.version, tickets=tickets)
         return stream
 
 
@@ -181,6 +192,24 @@ class PassiveEndpoint(Endpoint):
         assert self._sock is not None
         self._loop.remove_reader(self._sock)
         return lambda: self._open_taken(private=private, direction=direction)
+
+    async def let_ticket_go(self) -> None:
+        """Wait a moment for a handshake that goes on already, before the client is told to send.
+
+        curl reads what has come when it closes, but it can send a whole file and close before the worker has
+        answered its Finished with a ticket; to a closed socket that ticket is an occasion for a reset. It
+        sends nothing before the 150, though. The wait is bounded, for a client may need the 150 to go on.
+        """
+        binding = self._session.tls.binding
+        if self._early is not None and binding is not None and binding.reuse_policy is SessionReuse.REQUIRED:
+            done = asyncio.Event()
+            self._early.add_done_callback(lambda _: self._tell(done))
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(done.wait(), _TICKET_SECONDS)
+
+    def _tell(self, done: asyncio.Event) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+            self._loop.call_soon_threadsafe(done.set)
 
     def _hand_over(self, stream: DataStream) -> DataStream:
         # Up to here `close` ends the stream: a worker may never come to call this.
@@ -263,7 +292,7 @@ class PassiveEndpoint(Endpoint):
         guess = self._session.tls.last_direction
         try:
             self._early = self._session.server.workers.submit(
-                lambda: self._finish_open(sock, private=True, direction=guess)
+                lambda: self._finish_open(sock, private=True, direction=guess, early=True)
             )
         except WorkersBusy:
             # The transfer command will find the connection as it is, hello unread.
@@ -273,19 +302,6 @@ class PassiveEndpoint(Endpoint):
 def _close_stream(future: Future[DataStream]) -> None:
     if not future.cancelled() and future.exception() is None:
         future.result().close()
-
-
-def _tickets(direction: Direction, hello: ClientHello | None) -> int:
-    """Return how many TLS 1.3 tickets a data handshake sends.
-
-    An uploader that never reads them provokes a reset that costs the tail of the file (design §5), so an
-    upload has none. But a client that resumes may use a ticket once only (RFC 8446 §C.4; OpenSSL's client
-    cache, and so curl, does): without a new one its next data connection could not resume any more, which
-    is what we demand of it. Such clients read.
-    """
-    if direction is Direction.OUT or (hello is not None and hello.offers_resumption):
-        return 1
-    return 0
 
 
 def _check_hello(sock: socket.socket, *, deadline: float, stop: Stop) -> ClientHello | None:

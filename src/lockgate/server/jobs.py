@@ -90,6 +90,11 @@ class Job:
         self.is_started = False
         self.moved_bytes = 0
 
+    async def prepare(self) -> None:
+        """What comes before the 150; returns soon."""
+        if self._endpoint is not None and self.direction is Direction.IN:
+            await self._endpoint.let_ticket_go()
+
     def start(self) -> None:
         """The 150 is out: `run` follows."""
         self.is_started = True

@@ -43,6 +43,8 @@ class ControlBinding:
         context: The context of this control connection; data handshakes must run on it.
         reuse_policy: Whether resumption is demanded.
         resumed_before: True once a data connection has resumed the session; AUTO demands it from then on.
+        offered_ticket: The ticket that the last data connection resumed with.
+        owes_ticket: True when the client may have spent its last ticket and was given no new one.
     """
 
     peer_address: str
@@ -50,13 +52,43 @@ class ControlBinding:
     context: ssl.SSLContext
     reuse_policy: SessionReuse = SessionReuse.AUTO
     resumed_before: bool = False
+    offered_ticket: bytes = b""
+    owes_ticket: bool = False
 
     @property
     def demands_resumption(self) -> bool:
         """True when the next data connection must resume the control connection's session."""
         if self.reuse_policy is SessionReuse.AUTO:
-            return self.resumed_before
+            return self.resumed_before and not self.owes_ticket
         return self.reuse_policy is SessionReuse.REQUIRED
+
+    def tickets_for(self, offered: tuple[bytes, ...], *, sends: bool, early: bool) -> int:
+        """Return how many TLS 1.3 tickets the next data handshake sends; does not block.
+
+        Two kinds of clients resume, and neither says which it is. One uses a ticket once (RFC 8446 §C.4; so
+        does curl, through OpenSSL's client cache): unless each data connection brings the next, it cannot
+        resume again. The other keeps one and offers it every time (lftp): it may never read while it uploads,
+        and a ticket that lies unread when it closes makes its kernel send a reset instead of the file's rest.
+
+        Args:
+            offered: The tickets in the client's hello.
+            sends: The server will send, as far as is known: a client that receives reads.
+            early: The hello came before the command, as curl's does. Where resumption is demanded that client
+                gets a ticket on uploads too: it would be refused next time without.
+        """
+        if self._keeps_its_ticket(offered):
+            return 0
+        return int(sends or (early and bool(offered) and self.reuse_policy is SessionReuse.REQUIRED))
+
+    def note_handshake(self, offered: tuple[bytes, ...], *, version: str | None, tickets: int) -> None:
+        """Remember an accepted data handshake: what the client offered, and the tickets that it was sent."""
+        keeps = self._keeps_its_ticket(offered)
+        self.owes_ticket = version == "TLSv1.3" and not keeps and tickets == 0
+        if offered:
+            self.offered_ticket = offered[0]
+
+    def _keeps_its_ticket(self, offered: tuple[bytes, ...]) -> bool:
+        return bool(offered) and offered[0] == self.offered_ticket
 
     def judge(self, *, session_reused: bool, peer_certificate: bytes | None, peer_address: str) -> Verdict:
         """Return the verdict on a data handshake that is done; does not block.

@@ -101,3 +101,64 @@ def test_a_certificate_on_data_alone_does_no_harm():
 )
 def test_addresses_are_compared_as_addresses(control, data, same):
     assert judge(binding(address=control), reused=False, address=data).accepted is same
+
+
+def after_upload(bound, offered, *, version="TLSv1.3", early=True):
+    """Judge and note one data connection on which the client sends; return the tickets that it was given."""
+    assert judge(bound, reused=bool(offered)).accepted
+    tickets = bound.tickets_for(offered, sends=False, early=early)
+    bound.note_handshake(offered, version=version, tickets=tickets)
+    return tickets
+
+
+def test_a_client_that_receives_gets_the_next_ticket():
+    assert binding().tickets_for((), sends=True, early=False) == 1
+    assert binding().tickets_for((b"a",), sends=True, early=True) == 1
+
+
+@pytest.mark.parametrize("policy", SessionReuse)
+@pytest.mark.parametrize("early", [True, False])
+def test_a_client_that_sends_and_does_not_resume_gets_no_ticket(policy, early):
+    assert binding(policy).tickets_for((), sends=False, early=early) == 0
+
+
+@pytest.mark.parametrize("policy", SessionReuse)
+@pytest.mark.parametrize("early", [True, False])
+def test_a_client_that_sends_gets_a_ticket_only_where_it_will_need_one(policy, early):
+    expected = 1 if early and policy is SessionReuse.REQUIRED else 0
+    assert binding(policy).tickets_for((b"a",), sends=False, early=early) == expected
+
+
+def test_a_client_that_keeps_its_ticket_is_given_no_other():
+    bound = binding(SessionReuse.REQUIRED)
+    assert after_upload(bound, (b"kept",)) == 1
+    assert after_upload(bound, (b"kept",)) == 0
+    assert bound.tickets_for((b"kept",), sends=True, early=True) == 0
+
+
+def test_auto_does_not_demand_a_ticket_that_was_not_given():
+    bound = binding()
+    assert after_upload(bound, (b"used once",)) == 0
+    assert not bound.demands_resumption
+    assert judge(bound, reused=False).accepted
+    assert not judge(bound, reused=False, address=THERE).accepted
+
+
+def test_auto_demands_resumption_again_once_a_ticket_was_given():
+    bound = binding()
+    after_upload(bound, (b"used once",))
+    bound.note_handshake((), version="TLSv1.3", tickets=1)
+    assert bound.demands_resumption
+
+
+def test_auto_goes_on_demanding_from_a_client_that_keeps_its_ticket():
+    bound = binding()
+    after_upload(bound, (b"kept",))
+    after_upload(bound, (b"kept",))
+    assert bound.demands_resumption
+
+
+def test_auto_goes_on_demanding_in_tls_1_2_where_sessions_last():
+    bound = binding()
+    after_upload(bound, (b"session",), version="TLSv1.2")
+    assert bound.demands_resumption
