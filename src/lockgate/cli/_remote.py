@@ -104,8 +104,6 @@ class Remote:
         Raises:
             LocalProtocolError, ConfigError: The options do not fit together.
         """
-        if self.verbose:
-            _log_conversation()
         version = self.tls_version
         if version not in (None, "1.2", "1.3"):
             raise LocalProtocolError(f"--tls-version {version}: write 1.2 or 1.3")
@@ -128,7 +126,7 @@ class Remote:
     @contextlib.contextmanager
     def connected(self, url: RemoteUrl) -> Iterator[Client]:
         """Connect, and say QUIT at the end."""
-        with self.client(url) as client:
+        with _conversation_shown() if self.verbose else contextlib.nullcontext(), self.client(url) as client:
             client.connect()
             yield client
 
@@ -224,12 +222,20 @@ class _Password:
         return getpass.getpass(f"Password of {printable(self.url.user or '')}@{self.url.host}: ")
 
 
-def _log_conversation() -> None:
-    logger = logging.getLogger("lockgate")
+@contextlib.contextmanager
+def _conversation_shown() -> Iterator[None]:
+    """Write commands, replies and TLS facts to standard error meanwhile."""
+    logger = logging.getLogger("lockgate.client")
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(message)s"))
+    before = logger.level
     logger.addHandler(handler)
     logger.setLevel(logging.DEBUG)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+        logger.removeHandler(handler)
 
 
 @contextlib.contextmanager

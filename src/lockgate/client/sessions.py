@@ -157,10 +157,11 @@ def protect(peer: Peer, *, private: bool) -> Conversation[None]:
         ProtectionRefused: The server refuses; under `private` no transfer will start.
         LocalProtocolError: The control connection is not in TLS.
     """
-    peer.wants_private = private
+    peer.wants_private = peer.wants_private or private
     refused = yield from _set_level(peer, "P" if private else "C")
     if refused is not None:
         raise _not_protected(refused) if private else refused
+    peer.wants_private = private
 
 
 def _set_level(peer: Peer, level: str, *, is_default_fine: bool = False) -> Conversation[ReplyError | None]:

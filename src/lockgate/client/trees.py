@@ -177,14 +177,19 @@ class Crew:
             self._tasks.extend(tasks)
             self._changed.notify_all()
 
-    def stop(self, error: BaseException) -> None:
-        """End everything as soon as possible; for any thread."""
+    def stop(self, error: BaseException, *, spare: Client | None = None) -> None:
+        """End everything as soon as possible; for any thread.
+
+        Args:
+            error: Why; the first one counts.
+            spare: A client that nothing runs on just now.
+        """
         with self._changed:
             if self._stopped is None:
                 self._stopped = error
             self._tasks.clear()
             self._changed.notify_all()
-            clients = list(self._clients)
+            clients = [client for client in self._clients if client is not spare]
         for client in clients:
             client.abort()
 
@@ -209,7 +214,7 @@ class Crew:
                 threads.append(thread)
             self._work(own)
         except BaseException as error:
-            self.stop(error)
+            self.stop(error, spare=own)
             raise
         finally:
             for thread in threads:
