@@ -25,7 +25,7 @@ endif
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: help serve test lint format unit conformance fuzz bench peers peers-clean clean distclean
+.PHONY: help serve test lint format unit test-lowest conformance fuzz bench peers peers-clean clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -48,6 +48,13 @@ format: $(VENV)/.test-stamp ## put the sources into the project's format
 
 unit: $(VENV)/.test-stamp ## the tests without other people's programs
 	$(BIN)/pytest -n $(JOBS) -m "not interop" $(ARGS)
+
+test-lowest: ## the tests without other programs, with the oldest libraries that pyproject.toml allows
+	@python=$$(tools/find-python $(PYTHON)) && "$$python" tools/lowest-versions > .lowest-constraints.txt \
+		&& { test -x .venv-lowest/bin/python || "$$python" -m venv .venv-lowest; }
+	.venv-lowest/bin/python -m pip --disable-pip-version-check install --quiet \
+		--constraint .lowest-constraints.txt --editable '.[test]'
+	.venv-lowest/bin/pytest -n $(JOBS) -m "not interop" $(ARGS)
 
 conformance: $(VENV)/.test-stamp ## run all tests and write docs/conformance.md anew
 	$(BIN)/pytest -n $(JOBS) --conformance=write $(ARGS)

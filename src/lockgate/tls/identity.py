@@ -60,6 +60,9 @@ def parse_subject(text: str) -> tuple[Rdn, ...]:
     Raises:
         ConfigError: This is no such name.
     """
+    if not text:
+        # Older releases of cryptography refuse it, newer ones take it for the empty name.
+        return ()
     from cryptography.x509 import Name
 
     try:
