@@ -19,6 +19,7 @@ from . import files, sessions, transfers, trees
 from .api import Client
 from .asynchronous import AsyncDriver, in_worker
 from .conversation import Conversation
+from .crew import Crew
 from .entries import RemoteEntry
 from .options import ConnectArguments, Options, Password, make_options
 from .peer import Peer
@@ -313,8 +314,8 @@ class AsyncClient:
 
     # --- running conversations ---
 
-    def _crew(self, parallel: int) -> trees.Crew:
-        return trees.Crew(self._options, lambda: Client(self._options), first=None, parallel=parallel)
+    def _crew(self, parallel: int) -> Crew:
+        return Crew(lambda: Client(self._options), first=None, parallel=parallel)
 
     async def _run(self, operation: Callable[[Peer], Conversation[_T]]) -> _T:
         async with self._lock:

@@ -18,6 +18,7 @@ from lockgate.protocol.replies import Reply
 from . import files, sessions, transfers, trees
 from .blocking import BlockingDriver
 from .conversation import Conversation
+from .crew import Crew
 from .dialing import dial
 from .entries import RemoteEntry
 from .options import ConnectArguments, Options, Password, make_options
@@ -293,7 +294,7 @@ class Client:
         Raises:
             TreeIncomplete: Some files failed; the others are done, and its `report` tells which.
         """
-        crew = trees.Crew(self._options, lambda: Client(self._options), first=self, parallel=parallel)
+        crew = Crew(lambda: Client(self._options), first=self, parallel=parallel)
         return trees.download_tree(crew, os.fspath(remote), Path(local), progress=progress)
 
     def upload_tree(
@@ -309,7 +310,7 @@ class Client:
         Raises:
             TreeIncomplete: Some files failed; the others are done, and its `report` tells which.
         """
-        crew = trees.Crew(self._options, lambda: Client(self._options), first=self, parallel=parallel)
+        crew = Crew(lambda: Client(self._options), first=self, parallel=parallel)
         return trees.upload_tree(crew, Path(local), os.fspath(remote), progress=progress)
 
     # --- running conversations ---

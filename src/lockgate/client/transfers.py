@@ -6,46 +6,32 @@ than was asked for, and none counts as done before both connections say so (RFC 
 
 from __future__ import annotations
 
-import re
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from lockgate.errors import (
-    CertificateMismatch,
-    CertificateRejected,
-    ConnectionLost,
-    LockgateError,
     NoSpace,
     PermanentReplyError,
-    ProtectionRefused,
-    SessionReuseRequired,
-    TransferError,
     TruncatedTransfer,
 )
-from lockgate.protocol.addresses import NetworkFamily, format_eprt, format_port, parse_227, parse_229
 from lockgate.protocol.commands import Command
 from lockgate.protocol.facts import parse_time
-from lockgate.protocol.replies import Reply
-from lockgate.protocol.verbs import Verb
 from lockgate.transfer import pump
-from lockgate.transfer.outcome import Outcome, OutcomeStatus
+from lockgate.transfer.outcome import Outcome
 from lockgate.transfer.streams import DataStream
 
 from .conversation import (
     Conversation,
-    OpenData,
     TransferEnd,
     ask_final,
-    listen,
     local,
     refusal,
-    run_transfer,
     succeed,
 )
 from .entries import RemoteEntry, entries_from_list, entries_from_mlsd
+from .exchange import exchange
 from .localfiles import DownloadTarget, SourceFile
 from .peer import Peer
 from .progress import Meter, ProgressCallback
@@ -53,15 +39,7 @@ from .progress import Meter, ProgressCallback
 __all__ = ["TransferReport", "download", "list_directory", "remote_size", "set_binary", "upload"]
 
 _LISTING_BYTES = 256 * 1024 * 1024
-# RFC 4217 §10.2: "the 522 then says so"; vsftpd, FileZilla Server and others use other codes too.
-_REUSE_TEXT = re.compile(
-    r"(re-?us|resum).{0,40}(session|tls|ssl)|(session|tls|ssl).{0,60}(re-?us|resum)", re.IGNORECASE
-)
-_REUSE_CODES = frozenset((425, 426, 450, 451, 521, 522, 530, 534))
 _NO_SUCH_COMMAND = frozenset((500, 501, 502, 504))
-_RECEIVING = frozenset((Verb.RETR, Verb.MLSD, Verb.LIST))
-_EPSV_IS_KNOWN = frozenset((421, 530))
-_Task = Callable[[DataStream], Outcome]
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +100,7 @@ def _listing(peer: Peer, word: str, path: str) -> Conversation[bytes]:
     sink = _Sink()
     command = Command(word, path or None)
     task = partial(_receive, sink, require_close_notify=peer.options.require_close_notify)
-    yield from _transfer(peer, command, task)
+    yield from exchange(peer, command, task)
     return bytes(sink.data)
 
 
@@ -185,7 +163,7 @@ def download(
         offset = target.offset
         meter = Meter(progress, remote, total=size, offset=offset)
         task = partial(_store, target, meter, require_close_notify=peer.options.require_close_notify)
-        end = yield from _transfer(peer, Command("RETR", remote), task, offset=offset)
+        end = yield from exchange(peer, Command("RETR", remote), task, offset=offset)
         report = yield from _check_download(peer, remote, end, offset=offset, size=size)
         meter.finish()
         yield from local(partial(target.commit, modified=modified))
@@ -249,7 +227,7 @@ def upload(
     try:
         yield from set_binary(peer)
         meter = Meter(progress, remote, total=source.size)
-        end = yield from _transfer(peer, Command("STOR", remote), partial(_send, source, meter))
+        end = yield from exchange(peer, Command("STOR", remote), partial(_send, source, meter))
         report = yield from _check_upload(peer, remote, end)
         meter.finish()
     finally:
@@ -307,107 +285,3 @@ def remote_size(peer: Peer, remote: str) -> Conversation[int | None]:
     digits = reply.lines[0].strip()
     is_number = reply.code == 213 and digits.isascii() and digits.isdigit() and len(digits) < 20
     return int(digits) if is_number else None
-
-
-# --- the data connection ---
-
-
-def _transfer(peer: Peer, command: Command, task: _Task, *, offset: int = 0) -> Conversation[TransferEnd]:
-    """Set up a data connection, run a transfer over it, and raise unless all of it went well."""
-    is_protected = peer.state.data.is_private
-    if peer.wants_private and not is_protected:
-        raise ProtectionRefused(
-            f"{command.word}: data connections are in clear just now, and protection was asked for: "
-            "call protect(), or protect(private=False) if clear will do"
-        )
-    yield from _set_up(peer)
-    if offset:
-        # RFC 959 §4.1.3: nothing may come between REST and the transfer command.
-        rest = Command("REST", str(offset))
-        reply = yield from ask_final(rest)
-        if reply.code != 350:
-            raise refusal(reply, rest)
-    end = yield from run_transfer(command, task, is_protected=is_protected)
-    _raise_unless_complete(end, command)
-    return end
-
-
-def _set_up(peer: Peer) -> Conversation[None]:
-    if peer.options.active:
-        address = yield from listen()
-        if address.family is NetworkFamily.IPV6:
-            yield from succeed(Command("EPRT", format_eprt(address)))
-        else:
-            yield from succeed(Command("PORT", format_port(address)))
-        return
-    port = yield from _passive_port(peer)
-    yield OpenData(port)
-
-
-def _passive_port(peer: Peer) -> Conversation[int]:
-    """EPSV, or PASV where EPSV was refused once (RFC 2428 §3); the address in 227 is not used."""
-    if not peer.refuses_epsv:
-        command = Command("EPSV")
-        reply = yield from ask_final(command)
-        if reply.code == 229:
-            return parse_229(reply.text)
-        if reply.code < 500 or reply.code in _EPSV_IS_KNOWN:
-            raise refusal(reply, command)
-        peer.refuses_epsv = True
-    command = Command("PASV")
-    reply = yield from ask_final(command)
-    if reply.code != 227:
-        raise refusal(reply, command)
-    return parse_227(reply.text).port
-
-
-def _raise_unless_complete(end: TransferEnd, command: Command) -> None:
-    """Join what both connections say into one verdict."""
-    outcome, final = end.outcome, end.final
-    if outcome is not None and outcome.status in (OutcomeStatus.STORAGE_FAILED, OutcomeStatus.ABORTED):
-        assert outcome.error is not None
-        raise outcome.error
-    if outcome is not None and isinstance(outcome.error, _OUR_VERDICTS):
-        raise outcome.error
-    if final is not None and not final.is_success:
-        raise _refused(final, command) from (None if outcome is None else outcome.error)
-    if outcome is not None and not outcome.is_complete:
-        raise _incomplete(outcome, command, final)
-    if end.error is not None:
-        raise end.error
-    if final is None or outcome is None:
-        raise TransferError(f"{command.word}: the transfer has no end that can be trusted")
-
-
-_OUR_VERDICTS = (CertificateRejected, CertificateMismatch)
-"""What we found wrong; the server's reply to our hanging up says nothing about it."""
-
-
-def _refused(reply: Reply, command: Command) -> LockgateError:
-    """Return the error for a refusal; one about session reuse has its own kind."""
-    error = refusal(reply, command)
-    if reply.code in _REUSE_CODES and _REUSE_TEXT.search(reply.text):
-        wanted = SessionReuseRequired(
-            f"the server wants the data connection to resume the control connection's TLS session ({error}): "
-            "leave offer_session on; a server that restarts or keeps few sessions may need its limits raised"
-        )
-        wanted.__cause__ = error
-        return wanted
-    return error
-
-
-def _incomplete(outcome: Outcome, command: Command, final: Reply | None) -> LockgateError:
-    said = f", though the server says {final}" if final is not None else ""
-    # A peer that has closed answers the alert that OpenSSL sends at a ragged end with a reset: both mean that
-    # the end mark is missing.
-    is_cut = final is not None and command.verb in _RECEIVING and isinstance(outcome.error, ConnectionLost)
-    if is_cut or outcome.status is OutcomeStatus.TRUNCATED:
-        error: LockgateError = TruncatedTransfer(
-            f"{command}: the data ended after {outcome.bytes_moved} bytes without TLS's end mark{said}: "
-            "what came may not be all, and does not count"
-        )
-        error.__cause__ = outcome.error
-        return error
-    if isinstance(outcome.error, LockgateError):
-        return outcome.error
-    return TransferError(f"{command}: {outcome.detail}{said}")

@@ -25,7 +25,14 @@ SECURE = "S: 220 Hello\nC: AUTH TLS\nS: 234 go\n* StartTls\n"
 
 
 @pytest.mark.requirement(
-    "R4217-4.1-a", "R4217-8-c", "R4217-9-j", "R4217-17-c", "R003-3.3-b", "R4217-4.1-b", "R4217-4.2-i"
+    "R4217-4.1-a",
+    "R4217-8-c",
+    "RD97-C-b",
+    "R4217-9-j",
+    "R4217-17-c",
+    "R003-3.3-b",
+    "R4217-4.1-b",
+    "R4217-4.2-i",
 )
 def test_a_session_is_secured_and_protected_before_anything_secret_is_said(playbook):
     book = playbook()
