@@ -52,7 +52,7 @@ def test_500_transfers_on_one_session_leak_nothing(process: ServerProcess, conne
     for _ in range(ROUNDS):
         four_transfers(client)
     until(lambda: process.descriptors <= descriptors)
-    assert process.threads <= threads + 1
+    assert process.threads <= threads + 4  # the pool grows with what happens to run at once
     grown = process.memory_kib - memory
     assert grown < 1024, f"{grown} KiB in {4 * ROUNDS} transfers"
 
@@ -69,7 +69,7 @@ def test_aborted_transfers_give_everything_back(process: ServerProcess, connect:
             before = process.descriptors, process.threads
     assert before is not None
     until(lambda: process.descriptors <= before[0])
-    assert process.threads <= before[1] + 1
+    assert process.threads <= before[1] + 4
     client.expect("DELE up.bin", 250, 550)
     client.expect("DELE cut.bin", 250, 550)
 
