@@ -220,3 +220,14 @@ def test_verbs_and_parameter_letters_may_be_in_any_case(server: LiveServer, conn
         ("quit", 221),
     ):
         client.expect(line, code)
+
+
+@pytest.mark.requirement("R4217-7-b", "R2389-c", "R959-4-c", side="S")
+@pytest.mark.parametrize("line", ["SSCN ON", "SSCN", "CPSV"])
+def test_server_to_server_transfers_are_neither_listed_nor_taken(
+    server: LiveServer, connect: Connect, line: str
+) -> None:
+    client = connect(server).log_in()
+    client.expect(line, 502)
+    assert line[:4] not in client.expect("FEAT", 211)
+    client.download("NLST")
