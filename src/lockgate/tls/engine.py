@@ -95,6 +95,8 @@ class TlsEngine:
         self._peer_closed = False
         self._truncated = False
         self._session: ssl.SSLSession | None = None
+        self._may_have_ticket = False
+        self._is_fed = False
         self._session_reused = False
         self._peer_certificate: bytes | None = None
 
@@ -108,6 +110,7 @@ class TlsEngine:
             self._residue += data
             return
         self._incoming.write(data)
+        self._is_fed = True
         self._follow_records(data)
         if self._server_side and self._hello is None:
             self._look_at_hello(bytes(data))
@@ -237,10 +240,14 @@ class TlsEngine:
 
     def _pump(self) -> None:
         """Read all there is into our buffer: what stays in the BIO is less than a record."""
+        size = len(self._plaintext)
         while self._handshake_done and not (self._peer_closed or self._truncated or self._failure):
             try:
                 piece = self._object.read(_READ_BYTES)
             except ssl.SSLWantReadError:
+                # Bytes that held no data may have been a ticket (RFC 8446 §4.6.1).
+                self._may_have_ticket |= self._is_fed and len(self._plaintext) == size
+                self._is_fed = False
                 return
             except ssl.SSLZeroReturnError:
                 piece = b""
@@ -254,7 +261,6 @@ class TlsEngine:
             if piece:
                 self._plaintext += piece
                 continue
-            self._session = self._current_session()
             self._peer_closed = True
             self._residue += self._incoming.read()
 
@@ -284,7 +290,6 @@ class TlsEngine:
         return self._peer_closed or self._truncated or self._failure is not None
 
     def _end_tls(self) -> None:
-        self._session = self._current_session()
         self._close_sent = True
         try:
             self._object.unwrap()
@@ -351,12 +356,13 @@ class TlsEngine:
 
         Tickets come after the handshake in TLS 1.3: ask after `read`.
         """
-        if self._session is not None or not self._handshake_done:
-            return self._session
-        return self._current_session()
-
-    def _current_session(self) -> ssl.SSLSession | None:
-        return self._object.session if self._session is None else self._session
+        if not self._handshake_done:
+            return None
+        if self._session is None or self._may_have_ticket:
+            # CPython copies the session and loses some 6 KB each time it is asked: ask only for a new one.
+            self._session = self._object.session
+            self._may_have_ticket = False
+        return self._session
 
     @property
     def session_reused(self) -> bool:

@@ -566,3 +566,11 @@ def test_the_engine_knows_whether_it_stands_between_records() -> None:
         assert seen == (octet == 0xBB)
     engine.feed(bytes.fromhex("00"))
     assert engine.is_between_records
+
+
+def test_a_session_is_asked_for_again_only_when_a_ticket_may_have_come(pair, version):
+    first = pair.client.session
+    pair.server.write(b"220 Hello\r\n")
+    pair.carry()
+    assert pair.client.read() == b"220 Hello\r\n"
+    assert pair.client.session is first

@@ -348,16 +348,20 @@ def test_interrupting_a_closed_stream_does_no_harm(pairs: Any, contexts: Any) ->
     assert stream.fileno() == -1
 
 
-def test_a_session_can_be_had_after_the_end(pairs: Any, contexts: Any, in_thread: Any) -> None:
+def test_a_session_once_asked_for_outlives_the_end(
+    pairs: Any, contexts: Any, in_thread: Any
+) -> None:
     server, client = pairs.streams(contexts)
     sending = in_thread(lambda: server.send(b"x") and server.finish())
     view = buffer()
     assert client.recv_into(view) == 1
+    session = client.session
     assert client.recv_into(view) == 0
     assert client.finish()
     client.close()
     sending.result()
-    assert isinstance(client.session, ssl.SSLSession)
+    assert isinstance(session, ssl.SSLSession)
+    assert client.session is not None
 
 
 def test_a_stream_in_clear_says_so(pairs: Any) -> None:
