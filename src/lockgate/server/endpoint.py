@@ -17,7 +17,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from lockgate.errors import HandshakeFailed, RemoteProtocolError, SessionReuseRequired, TransferAborted
+from lockgate.errors import (
+    HandshakeFailed,
+    RemoteProtocolError,
+    SessionReuseRequired,
+    TransferAborted,
+    TransferError,
+)
 from lockgate.tls.contexts import set_tickets
 from lockgate.tls.hello import ClientHello, acceptable_alpn, parse_client_hello
 from lockgate.tls.policy import SessionReuse
@@ -123,6 +129,9 @@ class Endpoint(ABC):
             peer_address=stream.peer_address[0],
         )
         if not verdict.accepted:
+            # An end in order, so that clients come to read the 522: ftplib fails in TLS at an end without.
+            with contextlib.suppress(TransferError):
+                stream.finish(await_peer=False)
             stream.close()
             raise SessionReuseRequired(verdict.reason)
         binding.note_handshake(offered, version=stream.version, tickets=tickets)
