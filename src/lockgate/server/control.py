@@ -14,22 +14,23 @@ import asyncio
 import contextlib
 import logging
 import socket
-from enum import Enum, auto
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, cast
 
 from lockgate.errors import LocalProtocolError, LockgateError, RemoteProtocolError, TlsError
 from lockgate.protocol.effects import CloseControl, StartTls, StopTls
 from lockgate.protocol.replies import Reply, ReplyCode
 from lockgate.protocol.server import CommandReceived, Output, ServerProtocol
-from lockgate.tls.engine import TlsEngine
+from lockgate.transfer.establish import normal_address
 
 from .audit import record
 from .dispatch import run
-from .limits import plain_address
+from .secured import Broken, Ended, Established, PeerEnded, Phase, Plaintext, SecuredControl, TlsEvent
 from .session import Session
 
 if TYPE_CHECKING:
     from lockgate.protocol.commands import Command
+    from lockgate.tls.engine import TlsEngine
 
     from .jobs import Job
     from .server import ListenerState, Server
@@ -43,15 +44,6 @@ _WRITE_HIGH_BYTES = 64 * 1024
 # How long the peer's close_notify is waited for after CCC and REIN, and its FIN at the end.
 _TLS_STOP_SECONDS = 5.0
 _LINGER_SECONDS = 2.0
-_TLS_CONTENT_TYPES = range(20, 25)
-
-
-class _Tls(Enum):
-    OFF = auto()
-    HANDSHAKE = auto()
-    ON = auto()
-    STOPPING = auto()
-    """Our close_notify is out, the peer's is awaited."""
 
 
 class ControlConnection(asyncio.Protocol):
@@ -65,13 +57,12 @@ class ControlConnection(asyncio.Protocol):
     __slots__ = (
         "_closing",
         "_deadline",
-        "_engine",
         "_idle",
         "_last_activity",
         "_peer_ended",
+        "_secured",
         "_serving",
         "_stall",
-        "_tls",
         "_transport",
         "_write_blocked",
         "core",
@@ -92,8 +83,7 @@ class ControlConnection(asyncio.Protocol):
         self.local_address = ""
         self.session: Session
         self._transport: asyncio.Transport
-        self._engine: TlsEngine | None = None
-        self._tls = _Tls.OFF
+        self._secured = SecuredControl(self._send)
         self._serving = False
         self._closing = False
         self._peer_ended = False
@@ -115,8 +105,10 @@ class ControlConnection(asyncio.Protocol):
         self._transport.set_write_buffer_limits(high=_WRITE_HIGH_BYTES)
         peer = self._transport.get_extra_info("peername")
         # A client that is gone already has no name any more.
-        self.peer_address = plain_address(peer[0]) if peer else ""
-        self.local_address = plain_address(self._transport.get_extra_info("sockname")[0])
+        self.peer_address = normal_address(peer[0]) if peer else ""
+        local: str = self._transport.get_extra_info("sockname")[0]
+        # A link-local IPv6 address can be listened on with its zone only.
+        self.local_address = local if "%" in local else normal_address(local)
         self.session = Session(self)
         reason = self.server.enter(self)
         if reason:
@@ -160,7 +152,7 @@ class ControlConnection(asyncio.Protocol):
                 timer.cancel()
         self.server.leave(self)
         self.session.end()
-        self._engine = None
+        self._secured.forget()
         if self.is_admitted:
             _logger.debug("%s = closed", self.session)
 
@@ -181,35 +173,10 @@ class ControlConnection(asyncio.Protocol):
     # --- in ---
 
     def _take(self, data: bytes) -> None:
-        engine = self._engine
-        if engine is None:
+        if self._secured.phase is Phase.OFF:
             self.core.receive_data(data)
-            return
-        if self._tls is _Tls.STOPPING and engine.is_between_records and data[0] not in _TLS_CONTENT_TYPES:
-            # The peer goes on in clear without a close_notify of its own: a command begins with a letter.
-            self._tls_ended(data)
-            return
-        engine.feed(data)
-        if self._tls is _Tls.HANDSHAKE:
-            self._advance_handshake(engine)
-        if self._tls is _Tls.ON:
-            self._read_plaintext(engine)
-        elif self._tls is _Tls.STOPPING:
-            self._advance_stop(engine)
-
-    def _read_plaintext(self, engine: TlsEngine) -> None:
-        try:
-            plaintext = engine.read()
-        except LockgateError as error:
-            self._flush(engine)
-            self._drop(f"TLS: {error}")
-            return
-        self._flush(engine)
-        if plaintext:
-            self.core.receive_data(plaintext)
-        if engine.peer_closed:
-            # The peer has ended TLS without CCC or REIN: that ends the session, after what it said before.
-            self._peer_ended = True
+        else:
+            self._act(self._secured.feed(data))
 
     def _wake(self) -> None:
         """Run the next commands, unless that is going on already."""
@@ -293,18 +260,12 @@ class ControlConnection(asyncio.Protocol):
         self._emit(output)
 
     def _emit(self, output: Output) -> None:
-        engine = self._engine
-        if engine is None:
-            self._transport.write(output.data)
-        else:
-            try:
-                engine.write(output.data)
-            except TlsError as error:
-                # The stream broke while the command ran: there is no way left to answer it.
-                self._flush(engine)
-                self._drop(f"{error}")
-                return
-            self._flush(engine)
+        try:
+            self._secured.write(output.data)
+        except TlsError as error:
+            # The stream broke while the command ran: there is no way left to answer it.
+            self._drop(f"{error}")
+            return
         for effect in output.effects:
             match effect:
                 case StartTls():
@@ -314,35 +275,44 @@ class ControlConnection(asyncio.Protocol):
                 case CloseControl(reason):
                     self._close(reason)
 
-    def _flush(self, engine: TlsEngine) -> None:
-        data = engine.data_to_send()
-        if data and not self._transport.is_closing():
+    def _send(self, data: bytes) -> None:
+        if not self._transport.is_closing():
             self._transport.write(data)
 
     # --- TLS ---
 
     def _start_tls(self) -> None:
         context = self.listener.control_context()
-        self._engine = TlsEngine(context, server_side=True)
-        self._tls = _Tls.HANDSHAKE
+        self._secured.start(context)
         self.session.begin_tls(context)
         seconds = self.server.config.limits.handshake_seconds
         self._set_deadline(seconds, "TLS handshake took too long")
 
-    def _advance_handshake(self, engine: TlsEngine) -> None:
-        try:
-            done = engine.do_handshake()
-        except LockgateError as error:
-            # RFC 4217 §10.1: a handshake that fails half-way drops the connection; the alert tells why.
-            self._flush(engine)
-            record("tls-failed", peer=self.peer_address, reason=str(error))
-            self._drop(f"{error}")
-            return
-        self._flush(engine)
-        if not done:
-            return
+    def _stop_tls(self) -> None:
+        self._set_deadline(_TLS_STOP_SECONDS, "")
+        self._act(self._secured.stop())
+
+    def _act(self, events: Iterable[TlsEvent]) -> None:
+        for event in events:
+            if self._closing:
+                return
+            match event:
+                case Plaintext(data):
+                    self.core.receive_data(data)
+                case Established(engine):
+                    self._established(engine)
+                case Ended(residue):
+                    self._tls_ended(residue)
+                case PeerEnded():
+                    # Without CCC or REIN this ends the session, after what the peer said before.
+                    self._peer_ended = True
+                case Broken(reason, in_handshake):
+                    if in_handshake:
+                        record("tls-failed", peer=self.peer_address, reason=reason)
+                    self._drop(reason)
+
+    def _established(self, engine: TlsEngine) -> None:
         self._cancel_deadline()
-        self._tls = _Tls.ON
         self.core.tls_established()
         try:
             self.session.tls_established(engine)
@@ -356,31 +326,8 @@ class ControlConnection(asyncio.Protocol):
             self.session.is_greeted = True
             self._emit(self.core.greeting(self.server.greeting))
 
-    def _stop_tls(self) -> None:
-        engine = self._engine
-        assert engine is not None
-        self._tls = _Tls.STOPPING
-        self._set_deadline(_TLS_STOP_SECONDS, "")
-        self._advance_stop(engine)
-
-    def _advance_stop(self, engine: TlsEngine) -> None:
-        done = engine.shutdown()
-        self._flush(engine)
-        try:
-            if engine.read():
-                # RFC 4217 §5: the 200 was the last thing inside TLS, so nothing may come inside it now.
-                self._drop("data inside TLS after its end")
-                return
-        except LockgateError as error:
-            self._drop(f"TLS: {error}")
-            return
-        if done:
-            self._tls_ended(engine.take_residue())
-
     def _tls_ended(self, residue: bytes) -> None:
         self._cancel_deadline()
-        self._engine = None
-        self._tls = _Tls.OFF
         self.session.tls_ended()
         _logger.debug("%s = TLS ended", self.session)
         if residue:
@@ -402,9 +349,8 @@ class ControlConnection(asyncio.Protocol):
         if reason:
             record("timeout", peer=self.peer_address, reason=reason)
             self._drop(reason)
-        elif self._tls is _Tls.STOPPING:
-            # The peer does not answer our close_notify: it went on in clear, or will.
-            self._tls_ended(b"")
+        elif self._secured.phase is Phase.STOPPING:
+            self._tls_ended(self._secured.give_up_stopping().residue)
             self._wake()
 
     def _watch_idle(self) -> None:
@@ -417,7 +363,7 @@ class ControlConnection(asyncio.Protocol):
         left = self._last_activity + limit - now
         if left <= 0:
             record("timeout", peer=self.peer_address, user=self.session.user_name, reason="idle")
-            if self._tls in (_Tls.OFF, _Tls.ON):
+            if self._secured.is_quiet:
                 self.reply(Reply.of(ReplyCode.NOT_AVAILABLE, f"Idle for {limit:.0f} seconds; closing."))
             else:
                 self._drop("idle")
@@ -432,7 +378,7 @@ class ControlConnection(asyncio.Protocol):
 
     def shut_down(self) -> None:
         """End the session politely: 421 and close. A running transfer should be over."""
-        if self._tls in (_Tls.OFF, _Tls.ON):
+        if self._secured.is_quiet:
             self.reply(Reply.of(ReplyCode.NOT_AVAILABLE, "The server is shutting down."))
         else:
             self._drop("shutting down")
@@ -442,9 +388,7 @@ class ControlConnection(asyncio.Protocol):
         if self._closing:
             return
         _logger.debug("%s = closing: %s", self.session, reason)
-        if self._engine is not None and self._tls is _Tls.ON:
-            self._engine.shutdown()
-            self._flush(self._engine)
+        self._secured.close()
         self._closing = True
         self._cancel_deadline()
         if self._transport.is_closing():
