@@ -28,14 +28,13 @@ from lockgate.tls.contexts import set_tickets
 from lockgate.tls.hello import ClientHello, acceptable_alpn, parse_client_hello
 from lockgate.tls.policy import SessionReuse
 from lockgate.transfer import kernel
-from lockgate.transfer.establish import connect, plain, start_tls
+from lockgate.transfer.establish import connect, normal_address, plain, start_tls
 from lockgate.transfer.outcome import NotOpened
 from lockgate.transfer.stop import Stop
 from lockgate.transfer.streams import DataStream
 from lockgate.transfer.workers import WorkersBusy
 
 from .audit import record
-from .limits import plain_address
 from .session import Direction
 
 if TYPE_CHECKING:
@@ -275,7 +274,7 @@ class PassiveEndpoint(Endpoint):
             if not self._accepted.done():
                 self._accepted.set_exception(NotOpened(f"cannot accept: {error.strerror}"))
             return
-        if plain_address(address[0]) != self._session.control.peer_address:
+        if normal_address(address[0]) != self._session.control.peer_address:
             # RFC 2577 §4 and §8: a stranger is neither served nor able to lock the rightful client out.
             record("stranger", peer=self._session.control.peer_address, stranger=address[0])
             sock.close()

@@ -2,20 +2,9 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections import Counter
 
-__all__ = ["Admission", "DataBudget", "plain_address"]
-
-
-def plain_address(text: str) -> str:
-    """Return an IP address without zone, an IPv4 address inside IPv6 as IPv4; other text as it is."""
-    try:
-        address = ipaddress.ip_address(text.partition("%")[0])
-    except ValueError:
-        return text
-    mapped = getattr(address, "ipv4_mapped", None)
-    return str(mapped if mapped is not None else address)
+__all__ = ["Admission", "DataBudget"]
 
 
 class Admission:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lockgate.server.limits import Admission, DataBudget, plain_address
+from lockgate.server.limits import Admission, DataBudget
 
 
 def test_sessions_are_counted_in_all() -> None:
@@ -48,18 +48,3 @@ def test_the_data_budget_ends_and_comes_back() -> None:
 def test_giving_back_what_was_not_taken_is_a_mistake() -> None:
     with pytest.raises(AssertionError):
         DataBudget(1).give_back()
-
-
-@pytest.mark.parametrize(
-    ("text", "plain"),
-    [
-        ("192.0.2.1", "192.0.2.1"),
-        ("::ffff:192.0.2.1", "192.0.2.1"),
-        ("2001:DB8:0::1", "2001:db8::1"),
-        ("fe80::1%eth0", "fe80::1"),
-        ("", ""),
-        ("unix", "unix"),
-    ],
-)
-def test_one_host_has_one_spelling(text: str, plain: str) -> None:
-    assert plain_address(text) == plain

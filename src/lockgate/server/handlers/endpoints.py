@@ -23,8 +23,7 @@ from lockgate.protocol.addresses import (
 from lockgate.protocol.replies import Reply, ReplyCode
 from lockgate.server.audit import record
 from lockgate.server.endpoint import ActiveEndpoint, PassiveEndpoint
-from lockgate.server.limits import plain_address
-from lockgate.transfer.establish import listen
+from lockgate.transfer.establish import listen, normal_address
 
 if TYPE_CHECKING:
     from lockgate.protocol.commands import Command
@@ -87,7 +86,7 @@ def _active(session: Session, command: Command, target: HostPort) -> Reply:
     if target.is_unspecified:
         # Some clients say 0.0.0.0 for "the address I come from".
         target = HostPort(peer, target.port)
-    if plain_address(target.host) != peer:
+    if normal_address(target.host) != peer:
         # RFC 2577 §3: a bounce attack uses the server to reach a third host.
         record("bounce", peer=peer, target=f"{target}")
         return Reply.of(_C.PARAMETER_NOT_IMPLEMENTED, "Only your own address is allowed.")
