@@ -35,7 +35,8 @@ client_ca = ""                    # the CA of the clients, PEM; when set, client
 minimum_version = "1.2"           # 1.2 | 1.3
 ciphers = ""                      # OpenSSL cipher list for TLS 1.2; empty: the safe default
 
-# What must be protected, and how. A [[listener]] may say otherwise, and an [[account]] has the last word.
+# What must be protected, and how. A [[listener]] may say otherwise, and an [[account]] has the last word,
+# except that control = "required" on a listener refuses USER in clear before it knows whose it is.
 [policy]
 control = "required"              # required | optional | forbidden: must USER be protected
 data = "required"                 # required | optional | forbidden: must files and listings be protected
