@@ -45,6 +45,8 @@ EXPLICIT = frozenset(KINDS) - {"aioftp"}  # aioftp's server has no AUTH
 IMPLICIT = frozenset({"vsftpd", "proftpd", "aioftp"})
 CAN_REQUIRE_REUSE = frozenset({"vsftpd", "proftpd"})
 WITHOUT_MLSD = frozenset({"vsftpd"})
+WITHOUT_ACTIVE = frozenset({"aioftp"})
+WITHOUT_SIZE = frozenset({"aioftp"})
 
 _PROGRAMS = {"vsftpd": "usr/sbin/vsftpd", "proftpd": "usr/sbin/proftpd", "pure-ftpd": "usr/sbin/pure-ftpd"}
 
