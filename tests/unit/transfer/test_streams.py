@@ -348,9 +348,7 @@ def test_interrupting_a_closed_stream_does_no_harm(pairs: Any, contexts: Any) ->
     assert stream.fileno() == -1
 
 
-def test_a_session_once_asked_for_outlives_the_end(
-    pairs: Any, contexts: Any, in_thread: Any
-) -> None:
+def test_a_session_once_asked_for_outlives_the_end(pairs: Any, contexts: Any, in_thread: Any) -> None:
     server, client = pairs.streams(contexts)
     sending = in_thread(lambda: server.send(b"x") and server.finish())
     view = buffer()
