@@ -32,7 +32,7 @@ from .conversation import (
 )
 from .entries import RemoteEntry, entries_from_list, entries_from_mlsd
 from .exchange import exchange
-from .localfiles import DownloadTarget, SourceFile
+from .localfiles import DownloadTarget, SourceFile, StreamTarget, open_target
 from .peer import Peer
 from .progress import Meter, ProgressCallback
 
@@ -138,6 +138,8 @@ def download(
 ) -> Conversation[TransferReport]:
     """Download a file beside its target and replace the target at a verified end.
 
+    What `path` may be stands at `localfiles.open_target`: devices and pipes are written to as the bytes come.
+
     Args:
         peer: The server.
         remote: The remote path.
@@ -156,7 +158,7 @@ def download(
     yield from set_binary(peer)
     size = expected_size if expected_size is not None else (yield from remote_size(peer, remote))
     key = (yield from _content_key(peer, remote, size)) if resume else None
-    target = yield from local(partial(DownloadTarget, path, random=peer.options.random, resume_key=key))
+    target = yield from local(partial(open_target, path, random=peer.options.random, resume_key=key))
     try:
         if target.offset and (size is None or target.offset > size):
             yield from local(target.restart)
@@ -167,14 +169,16 @@ def download(
         report = yield from _check_download(peer, remote, end, offset=offset, size=size)
         meter.finish()
         yield from local(partial(target.commit, modified=modified))
-    except BaseException:
+    except BaseException as error:
         yield from local(target.discard)
+        if target.part is not None:
+            error.add_note(f"what came is kept in {target.part}; resuming goes on there")
         raise
     return report
 
 
 def _store(
-    target: DownloadTarget, meter: Meter, stream: DataStream, *, require_close_notify: bool
+    target: DownloadTarget | StreamTarget, meter: Meter, stream: DataStream, *, require_close_notify: bool
 ) -> Outcome:
     return pump.receive(stream, target, progress=meter.on_piece, require_close_notify=require_close_notify)
 
