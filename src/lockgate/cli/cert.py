@@ -13,7 +13,7 @@ import typer
 
 from lockgate.errors import ConfigError, shorten
 
-from .firstrun import certificate_path, data_folder
+from .firstrun import data_folder
 from .terminal import line
 
 if TYPE_CHECKING:
@@ -35,22 +35,35 @@ def show(
         Path | None, typer.Option("--config", metavar="FILE", help="The server's configuration.")
     ] = None,
 ) -> None:
-    """Print subject, names, validity and SHA-256 fingerprint of the certificate that serve uses."""
-    from cryptography.x509 import load_pem_x509_certificate
+    """Print subject, names, validity and SHA-256 fingerprint of the certificate that serve uses.
 
+    Without --config: of those that serve has made, one for each --host that needed its own.
+    """
     if config is not None:
         from lockgate.server.config import load_config
 
-        path = load_config(config).tls.certificate
+        paths = [load_config(config).tls.certificate]
     else:
-        path = certificate_path(data_folder())
-        if not path.exists():
-            raise ConfigError(f"there is no {path} yet; `lockgate serve` makes it on its first run")
+        from lockgate.tls.devcert import kept_certificates
+
+        paths = kept_certificates(data_folder())
+        if not paths:
+            raise ConfigError(
+                f"there is no certificate in {data_folder()} yet; `lockgate serve` makes it on its first run"
+            )
+    for index, path in enumerate(paths):
+        if index:
+            line()
+        _print(path, _load(path))
+
+
+def _load(path: Path) -> Certificate:
+    from cryptography.x509 import load_pem_x509_certificate
+
     try:
-        certificate = load_pem_x509_certificate(path.read_bytes())
+        return load_pem_x509_certificate(path.read_bytes())
     except ValueError as error:
         raise ConfigError(f"{path}: no certificate in PEM; expected -----BEGIN CERTIFICATE-----") from error
-    _print(path, certificate)
 
 
 def _print(path: Path, certificate: Certificate) -> None:

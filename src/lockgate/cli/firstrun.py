@@ -24,7 +24,7 @@ from lockgate.errors import ConfigError
 if TYPE_CHECKING:
     from lockgate.server.config import Config
 
-__all__ = ["FirstRun", "certificate_path", "data_folder", "prepare", "ready_lines"]
+__all__ = ["FirstRun", "data_folder", "prepare", "ready_lines"]
 
 USER = "demo"
 _PROGRAM = "lockgate"
@@ -67,11 +67,6 @@ def data_folder(environ: Mapping[str, str] = os.environ) -> Path:
     return folder / "lockgate"
 
 
-def certificate_path(folder: Path) -> Path:
-    """Return the path of the first-run certificate in its folder."""
-    return folder / "lockgate.pem"
-
-
 def prepare(
     directory: Path | None,
     *,
@@ -90,16 +85,10 @@ def prepare(
     from lockgate.tls.devcert import ensure_certificate
 
     folder = (directory or Path(DEFAULT_FOLDER)).absolute()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(
-            f"{folder}: cannot serve this as a folder ({error.strerror}); name another: lockgate serve DIR"
-        ) from error
-    files = ensure_certificate(data_folder(environ), _names(host))
     password = environ.get(PASSWORD_VARIABLE) or _new_password()
     if any(character in password for character in "\r\n\0"):
         raise ConfigError(f"{PASSWORD_VARIABLE} holds a line end, which no PASS command can carry")
+    files = ensure_certificate(data_folder(environ), _names(host))
     config = embedded_config(
         folder,
         files.certificate,
@@ -110,6 +99,13 @@ def prepare(
         implicit_port=implicit_port,
         user=USER,
     )
+    # The last thing, so that what fails before leaves no empty folder behind.
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"{folder}: cannot serve this as a folder ({error.strerror}); name another: lockgate serve DIR"
+        ) from error
     return FirstRun(config, folder, files.certificate, files.fingerprint, USER, password)
 
 

@@ -22,7 +22,7 @@ from .firstrun import FirstRun, prepare, ready_lines
 from .terminal import error, heading, line, note
 
 if TYPE_CHECKING:
-    from lockgate.server.config import Config, ListenerConfig
+    from lockgate.server.config import Config
 
 __all__ = ["serve"]
 
@@ -92,12 +92,13 @@ def serve(
     """
     _log(verbose)
     if config is None:
-        run = prepare(
-            directory,
-            host=HOST if host is None else host,
-            port=PORT if port is None else port,
-            implicit_port=IMPLICIT_PORT if implicit_port is None else implicit_port,
+        chosen = (
+            HOST if host is None else host,
+            PORT if port is None else port,
+            IMPLICIT_PORT if implicit_port is None else implicit_port,
         )
+        _must_be_free(*chosen)
+        run = prepare(directory, host=chosen[0], port=chosen[1], implicit_port=chosen[2])
         raise typer.Exit(_run(run.config, lambda bound: _print_first_run(run, bound)))
     if any(given is not None for given in (directory, host, port, implicit_port)):
         raise ConfigError(
@@ -133,42 +134,53 @@ def _run(config: Config, on_ready: Callable[[Sequence[Bound]], None]) -> int:
         raise
 
 
+def _must_be_free(host: str, port: int, implicit_port: int) -> None:
+    """Refuse what cannot be listened on, before any file is made for it."""
+    for number, option in ((port, "--port"), (implicit_port, "--implicit-port")):
+        found = _try_to_bind(host, number)
+        if found is not None:
+            raise LockgateError(_not_bound(host, number, found, port_at=option, host_at="--host"))
+
+
 def _why_not_bound(config: Config, problem: OSError) -> str:
     """Return which listener cannot be bound, why, and what to do."""
     for listener in config.listeners:
-        found = _try_to_bind(listener)
+        found = _try_to_bind(listener.address, listener.port)
         if found is not None:
-            where = f"{listener.address} port {listener.port}"
-            return f"cannot listen on {where}: {_remedy(config, listener, found)}"
+            option = "--implicit-port" if listener.tls == "implicit" else "--port"
+            port_at = "port in its [[listener]]" if config.source else option
+            host_at = "address in its [[listener]]" if config.source else "--host"
+            return _not_bound(listener.address, listener.port, found, port_at=port_at, host_at=host_at)
     return f"cannot listen: {problem.strerror or problem}; was a port just given up? Try again"
 
 
-def _try_to_bind(listener: ListenerConfig) -> OSError | None:
+def _try_to_bind(host: str, port: int) -> OSError | None:
     try:
-        found = socket.getaddrinfo(
-            listener.address, listener.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         for family, kind, protocol, _name, address in found:
             with socket.socket(family, kind, protocol) as probe:
                 # As the server does: a port whose old connections only linger is not in use.
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                if family == socket.AF_INET6:
+                    # As asyncio does: else [::] would have the IPv4 port too.
+                    probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
                 probe.bind(address)
                 probe.listen(1)
+    except UnicodeError:
+        return OSError(0, "not a host name")
     except OSError as problem:
         return problem
     return None
 
 
-def _remedy(config: Config, listener: ListenerConfig, problem: OSError) -> str:
-    option = "--implicit-port" if listener.tls == "implicit" else "--port"
-    port_at = "port in its [[listener]]" if config.source else option
-    host_at = "address in its [[listener]]" if config.source else "--host"
+def _not_bound(host: str, port: int, problem: OSError, *, port_at: str, host_at: str) -> str:
+    told = f"cannot listen on {host} port {port}: "
     if problem.errno == errno.EADDRINUSE:
-        return f"the port is in use; stop the program that has it, or choose another with {port_at}"
+        return f"{told}the port is in use; stop the program that has it, or choose another with {port_at}"
     if problem.errno == errno.EACCES:
-        return f"ports below 1024 need more rights; choose another with {port_at}"
+        return f"{told}ports below 1024 need more rights; choose another with {port_at}"
     reason = problem.strerror or str(problem)
-    return f"this machine does not have that address ({reason}); choose another with {host_at}"
+    return f"{told}this machine does not have that address ({reason}); choose another with {host_at}"
 
 
 def _where(listener: Bound) -> str:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import hashlib
 import ipaddress
 import os
+import re
 import secrets
 import ssl
 from dataclasses import dataclass
@@ -25,10 +27,16 @@ if TYPE_CHECKING:
     from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
-__all__ = ["CertificateAuthority", "CertificateFiles", "IssuedCertificate", "ensure_certificate"]
+__all__ = [
+    "CertificateAuthority",
+    "CertificateFiles",
+    "IssuedCertificate",
+    "ensure_certificate",
+    "kept_certificates",
+]
 
-_CERTIFICATE_NAME = "lockgate.pem"
-_KEY_NAME = "lockgate.key"
+_STEM = "lockgate"
+_STEM_CHARACTERS = 120
 _LOCK_NAME = ".lockgate.lock"
 # Long enough that a fingerprint that was written down keeps, short of what clients refuse (825 days).
 _VALID_DAYS = 730
@@ -79,10 +87,11 @@ class IssuedCertificate:
 
 
 def ensure_certificate(folder: Path, names: Iterable[str] = ()) -> CertificateFiles:
-    """Return the self-signed certificate kept in a folder; make or renew it where needed. Blocks.
+    """Return the self-signed certificate kept in a folder for these names; make or renew it. Blocks.
 
-    It is kept as long as it is valid for another 30 days, its key fits, and it names every name; several
-    processes may call this at once.
+    Each set of names has a pair of files of its own, so that asking for other names never changes the pair
+    that a running server uses. A pair is kept as long as it is valid for another 30 days and its key fits;
+    several processes may call this at once.
 
     Args:
         folder: Where it is kept; made if missing, for the owner alone.
@@ -92,9 +101,10 @@ def ensure_certificate(folder: Path, names: Iterable[str] = ()) -> CertificateFi
         ConfigError: The folder cannot be used.
     """
     wanted = tuple(dict.fromkeys([*_ALWAYS_NAMED, *(name for name in names if name)]))
+    stem = _stem(wanted)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        certificate, key = folder / _CERTIFICATE_NAME, folder / _KEY_NAME
+        certificate, key = folder / f"{stem}.pem", folder / f"{stem}.key"
         # Looked at before the lock, so that a folder that cannot be written serves what is in it.
         found = _usable(certificate, key, wanted)
         if found is not None:
@@ -105,6 +115,28 @@ def ensure_certificate(folder: Path, names: Iterable[str] = ()) -> CertificateFi
         raise ConfigError(
             f"no certificate can be kept in {folder}: {error.strerror}; set certificate and key in [tls]"
         ) from error
+
+
+def kept_certificates(folder: Path) -> list[Path]:
+    """Return the certificates that `ensure_certificate` keeps in a folder, that of loopback first. Blocks.
+
+    Args:
+        folder: Where they are kept; it need not exist.
+    """
+    found = [path for path in folder.glob(f"{_STEM}*.pem") if path.with_suffix(".key").is_file()]
+    return sorted(found, key=lambda path: (path.stem != _STEM, path.name))
+
+
+def _stem(names: tuple[str, ...]) -> str:
+    """Return the file name, without its suffix, that belongs to a set of names."""
+    more = sorted(name.lower() for name in names if name not in _ALWAYS_NAMED)
+    if not more:
+        return _STEM
+    told = "+".join(more)
+    shown = re.sub(r"[^0-9a-z.+-]", "_", told)[:_STEM_CHARACTERS]
+    if shown != told:
+        shown += f"-{hashlib.sha256(told.encode()).hexdigest()[:12]}"
+    return f"{_STEM}-{shown}"
 
 
 class CertificateAuthority:

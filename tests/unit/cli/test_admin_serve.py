@@ -167,6 +167,27 @@ def test_another_address_is_in_the_certificate_and_in_the_lines(server: StandIn,
     assert "127.0.0.7" in capsys.readouterr().out
 
 
+def test_another_address_leaves_the_certificate_of_this_machine_as_it_is(
+    server: StandIn, tmp_path: Path, capsys: Capture
+) -> None:
+    assert main(["serve"]) == 0
+    own = Path(value(capsys.readouterr().out, "Certificate"))
+    before = own.read_bytes()
+    assert main(["serve", "--host", "127.0.0.7"]) == 0
+    assert value(capsys.readouterr().out, "Certificate") != str(own)
+    assert own.read_bytes() == before
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "no such host", "x" * 64])
+def test_an_address_that_cannot_be_bound_makes_no_file(
+    server: StandIn, tmp_path: Path, capsys: Capture, host: str
+) -> None:
+    assert main(["serve", "--host", host, "--port", "0", "--implicit-port", "0"]) == 1
+    assert "choose another with --host" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+    assert server.configs == []
+
+
 def test_the_servers_exit_code_is_the_commands(server: StandIn) -> None:
     server.code = 7
     assert main(["serve"]) == 7
@@ -185,9 +206,8 @@ def test_a_folder_that_is_a_file_is_one_clear_line(server: StandIn, tmp_path: Pa
     ("option", "number"), [("--port", 0), ("--implicit-port", 1)], ids=["explicit", "implicit"]
 )
 def test_a_port_in_use_is_named_with_the_option_to_choose_another(
-    server: StandIn, capsys: Capture, option: str, number: int
+    server: StandIn, tmp_path: Path, capsys: Capture, option: str, number: int
 ) -> None:
-    server.failure = OSError(errno.EADDRINUSE, "Address already in use")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         ports = ["0", "0"]
@@ -199,12 +219,7 @@ def test_a_port_in_use_is_named_with_the_option_to_choose_another(
         f"lockgate: cannot listen on 127.0.0.1 port {port}: the port is in use; "
         f"stop the program that has it, or choose another with {option}\n"
     )
-
-
-def test_an_address_of_another_machine_is_named(server: StandIn, capsys: Capture) -> None:
-    server.failure = OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address")
-    assert main(["serve", "--host", "192.0.2.1", "--port", "0", "--implicit-port", "0"]) == 1
-    assert "choose another with --host" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_port_that_is_free_again_says_so(server: StandIn, capsys: Capture) -> None:

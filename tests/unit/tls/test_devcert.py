@@ -12,7 +12,7 @@ from cryptography import x509
 
 from lockgate.errors import ConfigError
 from lockgate.tls import devcert
-from lockgate.tls.devcert import CertificateAuthority, ensure_certificate
+from lockgate.tls.devcert import CertificateAuthority, ensure_certificate, kept_certificates
 from lockgate.tls.pins import fingerprint
 
 
@@ -50,12 +50,31 @@ def test_the_second_run_finds_the_same_certificate(tmp_path):
     assert ensure_certificate(tmp_path) == ensure_certificate(tmp_path)
 
 
-def test_a_name_that_is_missing_makes_a_new_certificate(tmp_path):
+def test_other_names_have_a_pair_of_their_own_and_the_first_stays(tmp_path):
     first = ensure_certificate(tmp_path)
+    before = first.certificate.read_bytes(), first.key.read_bytes()
     second = ensure_certificate(tmp_path, ["files.example.com", "192.0.2.1", ""])
     assert second.fingerprint != first.fingerprint
     assert {"files.example.com", "192.0.2.1", "localhost"} <= names(second)
-    assert ensure_certificate(tmp_path, ["192.0.2.1"]) == second
+    third = ensure_certificate(tmp_path, ["192.0.2.1"])
+    assert len({one.certificate for one in (first, second, third)}) == 3
+    assert ensure_certificate(tmp_path, ["192.0.2.1", "files.example.com"]) == second
+    assert (first.certificate.read_bytes(), first.key.read_bytes()) == before
+    assert ensure_certificate(tmp_path) == first
+
+
+def test_names_that_differ_only_in_what_no_file_name_holds_have_pairs_of_their_own(tmp_path):
+    more = ["2001:db8::1", "2001:db8::1:0", f"{'x' * 60}.{'y' * 60}.{'z' * 60}.a", f"{'x' * 60}.{'y' * 60}.b"]
+    made = [ensure_certificate(tmp_path, [name]) for name in more]
+    assert len({one.certificate for one in made}) == len(more)
+    assert [ensure_certificate(tmp_path, [name]) for name in more] == made
+
+
+def test_the_pairs_that_are_kept_are_found_that_of_this_machine_first(tmp_path):
+    assert kept_certificates(tmp_path / "nowhere") == []
+    other = ensure_certificate(tmp_path, ["192.0.2.1"])
+    own = ensure_certificate(tmp_path)
+    assert kept_certificates(tmp_path) == [own.certificate, other.certificate]
 
 
 @pytest.mark.parametrize(("days", "kept"), [(31, True), (29, False), (-1, False)])
