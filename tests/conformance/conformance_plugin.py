@@ -1,7 +1,8 @@
 """The pytest side of the conformance table: `requirement` markers in, docs/conformance.md out.
 
 Every run refuses unknown requirement ids. `--conformance=check` (make test) also judges a full run, and
-`--conformance=write` (make conformance) writes the table. What a test carries travels in its reports'
+`--conformance=write` (make conformance) writes the table. A run of some of the tests (-m, -k, paths) can do
+neither. What a test carries travels in its reports'
 user_properties, so that it works the same with xdist, where only the reports reach the controller.
 """
 
@@ -25,6 +26,15 @@ from requirement_table import (
 )
 
 PROPERTY: Final = "requirement"
+_CHOOSING: Final = {
+    "-m": "markexpr",
+    "-k": "keyword",
+    "--deselect": "deselect",
+    "--ignore": "ignore",
+    "--ignore-glob": "ignore_glob",
+    "--last-failed": "lf",
+    "--stepwise": "stepwise",
+}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -40,12 +50,20 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Conformance(config), "lockgate-conformance")
 
 
+def chosen_by(config: pytest.Config) -> str:
+    """Return what on the command line leaves tests out, or "" for a run of all of them."""
+    if config.args_source is pytest.Config.ArgsSource.ARGS:
+        return "paths"
+    return next((option for option, name in _CHOOSING.items() if config.getoption(name, None)), "")
+
+
 class Conformance:
     """Collects from one run which requirement is carried by which test, and which tests passed."""
 
     def __init__(self, config: pytest.Config) -> None:
         root = config.rootpath
         self.mode: str = config.getoption("--conformance")
+        self.chosen_by = chosen_by(config)
         self.table: Path = root / "docs" / "conformance.md"
         try:
             self.known: dict[str, Requirement] = parse_requirements(
@@ -107,6 +125,14 @@ class Conformance:
 
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         if self.is_worker or self.mode == "off":
+            return
+        if self.chosen_by:
+            told = f"a run of some of the tests only ({self.chosen_by})"
+            if self.mode == "write":
+                self.problems = [f"docs/conformance.md cannot be written by {told}"]
+                session.exitstatus = pytest.ExitCode.TESTS_FAILED
+            else:
+                self.note = f"not judged: {told}"
             return
         if exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
             self.note = "not judged: the run did not come to its end"

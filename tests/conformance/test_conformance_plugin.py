@@ -63,6 +63,28 @@ def test_a_table_out_of_date_fails_a_green_run(run):
     result.stdout.fnmatch_lines(["FAILED docs/conformance.md is out of date*"])
 
 
+@pytest.mark.parametrize(
+    "choice",
+    [["-m", "not interop"], ["-k", "shows"], ["tests/test_it.py"], ["--deselect", "tests/test_it.py::x"]],
+    ids=lambda choice: choice[0],
+)
+def test_a_run_of_some_tests_is_not_judged_and_writes_no_table(run, pytester, choice):
+    checked = run("--conformance=check", *choice)
+    assert checked.ret == 0
+    checked.stdout.fnmatch_lines(["not judged: a run of some of the tests only (*)"])
+    written = run("--conformance=write", *choice)
+    assert written.ret == 1
+    written.stdout.fnmatch_lines(["FAILED docs/conformance.md cannot be written by*"])
+    assert not (pytester.path / "docs" / "conformance.md").exists()
+
+
+def test_a_run_of_some_tests_refuses_unknown_ids_all_the_same(run, pytester):
+    (pytester.path / "tests" / "test_it.py").write_text(TESTS.replace("R1-b", "R1-c"))
+    result = run("--conformance=check", "-m", "not interop")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["no requirement 'R1-c'*"])
+
+
 def test_a_must_whose_only_test_fails_for_one_parameter_is_not_shown(run, pytester):
     (pytester.path / "tests" / "test_it.py").write_text(TESTS.replace("assert n", "assert n == 1"))
     result = run("--conformance=write")
