@@ -16,6 +16,10 @@ from waiting import until
 Connect = Callable[..., RawClient]
 CONTENT = bytes(range(256)) * 200
 ROUNDS = 125  # of four transfers each
+ABORTS = 60
+# Threads are made when none is idle just then, which depends on how busy the machine is: the helpers up to
+# their bound, and a few for transfers. A thread that stays behind with each transfer would be many more.
+POOLS_GROW = 16 + 8
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="counts descriptors in /proc")
 
@@ -52,7 +56,7 @@ def test_500_transfers_on_one_session_leak_nothing(process: ServerProcess, conne
     for _ in range(ROUNDS):
         four_transfers(client)
     until(lambda: process.descriptors <= descriptors)
-    assert process.threads <= threads + 4  # the pool grows with what happens to run at once
+    assert process.threads <= threads + POOLS_GROW
     grown = process.memory_kib - memory
     assert grown < 1024, f"{grown} KiB in {4 * ROUNDS} transfers"
 
@@ -63,13 +67,13 @@ def test_aborted_transfers_give_everything_back(process: ServerProcess, connect:
     client = connect(process).log_in()
     four_transfers(client)
     before: tuple[int, int] | None = None
-    for number in range(30):
+    for number in range(ABORTS):
         abort_in_many_ways(client, number)
         if number == 5:
             before = process.descriptors, process.threads
     assert before is not None
     until(lambda: process.descriptors <= before[0])
-    assert process.threads <= before[1] + 4
+    assert process.threads <= before[1] + POOLS_GROW
     client.expect("DELE up.bin", 250, 550)
     client.expect("DELE cut.bin", 250, 550)
 
