@@ -95,3 +95,28 @@ def test_an_implicit_listener_may_stand_alone(start: Start, connect: Connect) ->
     server = start(listeners=listener("implicit"))
     assert server.port == 0
     connect(server, implicit=True).log_in().download("NLST")
+
+
+@pytest.mark.parametrize(
+    "rest", [b"\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b""], ids=["hello", "its-first-byte"]
+)
+@pytest.mark.parametrize(
+    ("kind", "told"), [("explicit", "TLS begins with AUTH TLS"), ("none", "There is no TLS")]
+)
+def test_a_client_that_expects_implicit_tls_elsewhere_is_told_at_once(
+    start: Start, kind: str, told: str, rest: bytes
+) -> None:
+    server = start(listeners=listener(kind, 'control = "optional"\ndata = "optional"'))
+    with RawClient(server.host, server.port if kind == "explicit" else server.clear_port) as client:
+        client.write(b"\x16" + rest)
+        reply = client.read()
+        assert reply.code == 421
+        assert told in reply
+        assert client.sock.recv(1) == b""
+
+
+def test_a_byte_like_a_tls_hello_later_is_a_command_that_is_unknown(server: LiveServer) -> None:
+    with RawClient(server.host, server.port) as client:
+        client.expect("NOOP", 200)
+        client.write(b"\x16\x03\r\n")
+        assert client.read().code == 500

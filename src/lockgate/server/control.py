@@ -44,9 +44,15 @@ _WRITE_HIGH_BYTES = 64 * 1024
 # How long the peer's close_notify is waited for after CCC and REIN, and its FIN at the end.
 _TLS_STOP_SECONDS = 5.0
 _LINGER_SECONDS = 2.0
+# How long one session may run commands before the others have a turn.
+_TURN_SECONDS = 0.002
+# A client that has not logged in waits for nothing and nobody.
+_LOGIN_SECONDS = 60.0
+# The content type that a TLS ClientHello begins with; no command and no Telnet octet is like it.
+_TLS_HANDSHAKE = 0x16
 
 
-class ControlConnection(asyncio.Protocol):
+class ControlConnection(asyncio.BufferedProtocol):
     """One control connection. All methods run on the event loop.
 
     Args:
@@ -57,6 +63,7 @@ class ControlConnection(asyncio.Protocol):
     __slots__ = (
         "_closing",
         "_deadline",
+        "_has_received",
         "_idle",
         "_last_activity",
         "_peer_ended",
@@ -86,6 +93,7 @@ class ControlConnection(asyncio.Protocol):
         self._secured = SecuredControl(self._send)
         self._serving = False
         self._closing = False
+        self._has_received = False
         self._peer_ended = False
         self._write_blocked = False
         self._deadline: asyncio.TimerHandle | None = None
@@ -121,18 +129,23 @@ class ControlConnection(asyncio.Protocol):
                 )
             return
         self.is_admitted = True
+        _logger.info("%s = connected", self.session)
         self._watch_idle()
         if self.listener.is_implicit:
             self._start_tls()
         else:
             self._emit(self.core.greeting(self.server.greeting))
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> bytearray:
+        """Read into a buffer that all sessions share: it is emptied at once."""
+        return self.server.read_buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
         """Take bytes, through TLS if it is up, and run what they ask for."""
         if self._closing:
             return
         try:
-            self._take(data)
+            self._take(bytes(memoryview(self.server.read_buffer)[:nbytes]))
         except RemoteProtocolError as error:
             self._drop(f"{error}")
             return
@@ -154,7 +167,7 @@ class ControlConnection(asyncio.Protocol):
         self.session.end()
         self._secured.forget()
         if self.is_admitted:
-            _logger.debug("%s = closed", self.session)
+            _logger.info("%s = closed", self.session)
 
     def pause_writing(self) -> None:
         """The client does not read its replies: run nothing more, and give up after the stall limit."""
@@ -173,10 +186,22 @@ class ControlConnection(asyncio.Protocol):
     # --- in ---
 
     def _take(self, data: bytes) -> None:
-        if self._secured.phase is Phase.OFF:
-            self.core.receive_data(data)
-        else:
+        is_first, self._has_received = not self._has_received, True
+        if self._secured.phase is not Phase.OFF:
             self._act(self._secured.feed(data))
+        elif is_first and data[0] == _TLS_HANDSHAKE:
+            self._refuse_implicit_tls()
+        else:
+            self.core.receive_data(data)
+
+    def _refuse_implicit_tls(self) -> None:
+        """Answer a client that expects implicit TLS at once: its hello has no line end to wait for."""
+        has_tls = self.listener.gate_policy.has_tls
+        record(
+            "tls-failed", peer=self.peer_address, reason="a TLS hello where TLS begins with AUTH TLS or never"
+        )
+        told = "TLS begins with AUTH TLS on this port" if has_tls else "There is no TLS on this port"
+        self.reply(Reply.of(ReplyCode.NOT_AVAILABLE, f"{told}; closing."))
 
     def _wake(self) -> None:
         """Run the next commands, unless that is going on already."""
@@ -196,10 +221,16 @@ class ControlConnection(asyncio.Protocol):
         self.server.spawn(self._serve(event))
 
     async def _serve(self, event: object) -> None:
+        loop = self.server.loop
+        turn_ends = loop.time() + _TURN_SECONDS
         try:
             while event is not None and not self._closing:
-                self._last_activity = self.server.loop.time()
+                self._last_activity = loop.time()
                 await self._serve_one(event)
+                if loop.time() >= turn_ends:
+                    # Thousands of commands may have come at once; the other sessions want their turn.
+                    await asyncio.sleep(0)
+                    turn_ends = loop.time() + _TURN_SECONDS
                 event = None if self._write_blocked else self.core.next_event()
             self._last_activity = self.server.loop.time()
             if not self._closing and self.core.wants_data:
@@ -357,6 +388,8 @@ class ControlConnection(asyncio.Protocol):
         if self._closing:
             return
         limit = self.server.config.limits.idle_seconds
+        if self.session.user_name is None:
+            limit = min(limit, _LOGIN_SECONDS)
         now = self.server.loop.time()
         if self.session.job is not None or self._serving:
             self._last_activity = now
