@@ -28,6 +28,7 @@ class ServerProcess:
     implicit_port: int
     root: Path
     ca_file: Path
+    log: Path
 
     @property
     def descriptors(self) -> int:
@@ -66,12 +67,14 @@ def serving(work: Path, *, file_limit_bytes: int | None = None, **changes: str) 
         **changes: As for `live_server.configuration`.
     """
     configuration(work, **changes)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "lockgate.cli.main", "serve", "--config", str(work / "lockgate.toml")],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env={**os.environ, "PYTHONUNBUFFERED": "1", "TERM": "dumb", "NO_COLOR": "1"},
-    )
+    log = work / "log"
+    with log.open("wb") as stderr:  # a pipe that nobody reads would fill and hold the server up
+        process = subprocess.Popen(
+            [sys.executable, "-m", "lockgate.cli.main", "serve", "--config", str(work / "lockgate.toml")],
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            env={**os.environ, "PYTHONUNBUFFERED": "1", "TERM": "dumb", "NO_COLOR": "1"},
+        )
     assert process.stdout is not None
     if file_limit_bytes is not None:
         resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (file_limit_bytes, file_limit_bytes))
@@ -79,11 +82,11 @@ def serving(work: Path, *, file_limit_bytes: int | None = None, **changes: str) 
         ports: dict[str, int] = {}
         while len(ports) < 2:
             line = process.stdout.readline().decode()
-            assert line, process.stderr and process.stderr.read()
+            assert line, log.read_text()
             if found := re.search(r"(explicit|implicit) TLS.* port (\d+)", line):
                 ports[found[1]] = int(found[2])
         yield ServerProcess(
-            process, "127.0.0.1", ports["explicit"], ports["implicit"], work / "root", work / "ca.pem"
+            process, "127.0.0.1", ports["explicit"], ports["implicit"], work / "root", work / "ca.pem", log
         )
     finally:
         process.kill()

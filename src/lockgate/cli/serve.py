@@ -29,6 +29,7 @@ __all__ = ["serve"]
 HOST = "127.0.0.1"
 PORT = 2121
 IMPLICIT_PORT = 2990
+AUDIT_LOGGER = "lockgate.audit"
 _WORDS = {
     "explicit": "explicit TLS (AUTH TLS)",
     "implicit": "implicit TLS",
@@ -80,7 +81,7 @@ def serve(
             "-v",
             count=True,
             show_default=False,
-            help="Say more on standard error; twice: everything.",
+            help="Log connections too, not logins, transfers and changes alone; twice: every command.",
         ),
     ] = 0,
 ) -> None:
@@ -114,10 +115,23 @@ def serve(
 
 
 def _log(verbose: int) -> None:
-    level = {0: logging.WARNING, 1: logging.INFO}.get(verbose, logging.DEBUG)
-    logging.basicConfig(
-        stream=sys.stderr, level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    """Send logs to standard error: who did what by default, connections at -v, every command at -vv."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        _LogFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s", "%Y-%m-%d %H:%M:%S")
     )
+    level = {0: logging.WARNING, 1: logging.INFO}.get(verbose, logging.DEBUG)
+    logging.basicConfig(handlers=[handler], level=level)
+    logging.getLogger(AUDIT_LOGGER).setLevel(logging.INFO)
+
+
+class _LogFormatter(logging.Formatter):
+    """Leaves level and logger out where they say nothing: in what is told of sessions, one line an event."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        if record.name == AUDIT_LOGGER:
+            return f"{self.formatTime(record, self.datefmt)} {record.getMessage()}"
+        return super().format(record)
 
 
 def _run(config: Config, on_ready: Callable[[Sequence[Bound]], None]) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine
@@ -29,6 +30,7 @@ from .cleaning import PartialCleaner
 from .config import Config, ListenerConfig, ListenerTls, accounts, load_config
 from .control import ControlConnection
 from .limits import Admission, DataBudget
+from .listening import Acceptor, open_sockets, raise_descriptor_limit, sessions_that_fit
 
 if TYPE_CHECKING:
     import ssl
@@ -46,11 +48,14 @@ _logger = logging.getLogger(__name__)
 # Blocking file and account work that answers a command; transfers have threads of their own.
 _HELPER_THREADS = 16
 _HELPER_QUEUE = 20_000
+_HASHER_THREADS = min(os.cpu_count() or 2, 8)
+_HASHER_QUEUE = 1000
+# Small, so that what one client sends at once does not hold up the others.
+_READ_BYTES = 16 * 1024
 _DRAIN_SECONDS = 30.0
 _LAST_WORDS_SECONDS = 3.0
 # A thread that computes in pure Python holds up those that move data for this long at a time.
 _SWITCH_INTERVAL_SECONDS = 0.0005
-_BACKLOG = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +102,7 @@ class ListenerState:
         Raises:
             ConfigError: Certificate or key cannot be used; everything stays as it was.
         """
-        entry = next((one for one in config.listeners if _same_place(one, self.entry)), None)
+        entry = next((one for one in config.listeners if _place(one) == _place(self.entry)), None)
         if entry is None:
             return
         policy = config.tls_policy(entry)
@@ -135,8 +140,8 @@ class ListenerState:
         )
 
 
-def _same_place(one: ListenerConfig, other: ListenerConfig) -> bool:
-    return (one.address, one.port, one.tls) == (other.address, other.port, other.tls)
+def _place(entry: ListenerConfig) -> tuple[str, int, str]:
+    return entry.address, entry.port, entry.tls.value
 
 
 class Server:
@@ -149,6 +154,8 @@ class Server:
         config: The configuration in force.
         greeting: The 220.
         helpers: Threads for blocking work that answers a command.
+        hashers: Threads for password checks.
+        read_buffer: What sessions read into, one after the other; its content means nothing between reads.
         workers: Threads for transfers.
         cleaner: Removes old partial uploads.
         is_draining: True once no new session is taken.
@@ -163,17 +170,21 @@ class Server:
         self.greeting = Reply.of(ReplyCode.READY, "Lockgate ready.")
         self.accounts: AccountStore = accounts(config)
         self.throttle = LoginThrottle()
-        self.admission = Admission(config.limits.sessions, config.limits.sessions_per_address)
+        sessions = sessions_that_fit(config.limits.sessions)
+        self.admission = Admission(sessions, config.limits.sessions_per_address)
         self.data_budget = DataBudget(config.limits.transfers)
         self.passive_ports = PortRange.parse(config.passive.ports)
         # The budget bounds the work; the queue is for the moment until a thread that is done says so.
         transfers = config.limits.transfers
         self.workers = Workers(transfers, queue_limit=transfers, name="lockgate-transfer")
         self.helpers = Workers(_HELPER_THREADS, queue_limit=_HELPER_QUEUE, name="lockgate-helper")
+        # Hashing passwords takes long on purpose: a flood of logins may wait, nobody else for it.
+        self.hashers = Workers(_HASHER_THREADS, queue_limit=_HASHER_QUEUE, name="lockgate-hasher")
+        self.read_buffer = bytearray(_READ_BYTES)
         self.cleaner = PartialCleaner(self)
         self.is_draining = False
         self._listeners = [ListenerState(config, entry) for entry in config.listeners]
-        self._asyncio_servers: list[asyncio.Server] = []
+        self._acceptors: list[Acceptor] = []
         self._controls: set[ControlConnection] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._storages: dict[Path, LocalStorage] = {}
@@ -211,7 +222,8 @@ class Server:
         """Return the files of an account; its home is made if it is missing. Blocks; any helper thread.
 
         Raises:
-            StorageError: The home cannot be made or opened.
+            ConfigError: The home cannot be made.
+            StorageError: The home cannot be opened.
         """
         storage = self._storages.get(account.home)
         if storage is None:
@@ -244,15 +256,10 @@ class Server:
 
     async def _listen(self, state: ListenerState) -> list[BoundListener]:
         entry = state.entry
-        opened = await self.loop.create_server(
-            lambda: ControlConnection(self, state),
-            entry.address,
-            entry.port,
-            backlog=_BACKLOG,
-            reuse_address=True,
-        )
-        self._asyncio_servers.append(opened)
-        names = [sock.getsockname() for sock in opened.sockets]
+        opened = await open_sockets(entry.address, entry.port)
+        names = [sock.getsockname() for sock in opened]
+        for sock in opened:
+            self._acceptors.append(Acceptor(sock, lambda: ControlConnection(self, state), self.spawn))
         return [BoundListener(name[0], name[1], entry.tls) for name in names]
 
     def reload(self) -> None:
@@ -269,14 +276,28 @@ class Server:
         except LockgateError as error:
             _logger.warning("reload failed, nothing was changed: %s", error)
             return
+        self._tell_of_listeners(config)
         self.config = config
         self.accounts = store
         self.passive_ports = PortRange.parse(config.passive.ports)
-        self.admission.sessions = config.limits.sessions
+        self.admission.sessions = sessions_that_fit(config.limits.sessions)
         self.admission.per_address = config.limits.sessions_per_address
         transfers = self.data_budget.transfers = config.limits.transfers
         self.workers.resize(transfers, queue_limit=transfers)
         record("reload", accounts=len(config.accounts))
+
+    def _tell_of_listeners(self, config: Config) -> None:
+        """Warn of what a reload leaves as it is: a listener is opened and closed by a restart only."""
+        old = {_place(state.entry) for state in self._listeners}
+        new = {_place(entry) for entry in config.listeners}
+        for place in sorted(new - old):
+            _logger.warning("reload: a new or changed listener needs a restart: %s port %d, tls %s", *place)
+        for place in sorted(old - new):
+            _logger.warning(
+                "reload: a listener that is gone from the configuration stays open until a restart: "
+                "%s port %d, tls %s",
+                *place,
+            )
 
     async def drain(self, seconds: float = _DRAIN_SECONDS) -> None:
         """Take no more sessions, let running transfers end for a while, interrupt the rest, close."""
@@ -316,13 +337,14 @@ class Server:
         return [control.session.job for control in self._controls if control.session.job is not None]
 
     def _close_listeners(self) -> None:
-        for opened in self._asyncio_servers:
-            opened.close()
-        self._asyncio_servers.clear()
+        for acceptor in self._acceptors:
+            acceptor.close()
+        self._acceptors.clear()
 
     def _stop_threads(self) -> None:
         self.workers.close(seconds=_LAST_WORDS_SECONDS)
         self.helpers.close(seconds=_LAST_WORDS_SECONDS)
+        self.hashers.close(seconds=_LAST_WORDS_SECONDS)
 
 
 def run(config: Config, *, on_ready: Callable[[list[BoundListener]], None]) -> int:
@@ -342,6 +364,7 @@ def run(config: Config, *, on_ready: Callable[[list[BoundListener]], None]) -> i
         OSError: An address cannot be used.
     """
     sys.setswitchinterval(_SWITCH_INTERVAL_SECONDS)
+    raise_descriptor_limit()
     asyncio.run(_serve(config, on_ready))
     return 0
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING
 
 from lockgate.accounts.base import Account, Protection
 from lockgate.accounts.certificates import CertificateVerdict, judge_certificate
+from lockgate.errors import ConfigError, StorageError, shorten
 from lockgate.protocol.replies import Reply, ReplyCode
 from lockgate.server.audit import record
 
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
     from lockgate.server.session import Session
 
 __all__ = ["acct", "pass_", "quit_", "rein", "user"]
+
+_logger = logging.getLogger(__name__)
 
 _C = ReplyCode
 
@@ -27,8 +31,8 @@ async def user(session: Session, command: Command) -> Reply:
         if account is not None and _verdict(session, account) is CertificateVerdict.SUFFICES:
             if not _protection_agrees(session, account):
                 return Reply.of(_C.NEED_PASSWORD, "Password required.")
-            await _enter(session, account, by="certificate")
-            return Reply.of(_C.LOGGED_IN_BY_CERTIFICATE, "Logged in by certificate.")
+            done = Reply.of(_C.LOGGED_IN_BY_CERTIFICATE, "Logged in by certificate.")
+            return await _enter(session, account, done, by="certificate")
     # RFC 2577 §7: the same answer whether the name is known or not.
     return Reply.of(_C.NEED_PASSWORD, "Password required.")
 
@@ -40,10 +44,10 @@ async def pass_(session: Session, command: Command) -> Reply:
     delay = server.throttle.delay(address)
     if delay:
         await asyncio.sleep(delay)
-    account = await session.in_worker(lambda: server.accounts.check_password(name, command.text))
+    check = server.hashers.submit(lambda: server.accounts.check_password(name, command.text))
+    account = await asyncio.wrap_future(check)
     if account is not None and _may_enter(session, account):
-        await _enter(session, account, by="password")
-        return Reply.of(_C.LOGGED_IN, "Logged in.")
+        return await _enter(session, account, Reply.of(_C.LOGGED_IN, "Logged in."), by="password")
     session.failed_logins += 1
     record("login-failed", peer=address, user=name, attempt=session.failed_logins)
     delay = server.throttle.failed(address)
@@ -90,8 +94,13 @@ def _may_enter(session: Session, account: Account) -> bool:
     )
 
 
-async def _enter(session: Session, account: Account, *, by: str) -> None:
-    storage = await session.in_worker(lambda: session.server.storage_for(account))
+async def _enter(session: Session, account: Account, done: Reply, *, by: str) -> Reply:
+    """Log in and return `done`, or 451 when the account's home cannot be used: that is for the operator."""
+    try:
+        storage = await session.in_worker(lambda: session.server.storage_for(account))
+    except (ConfigError, StorageError) as error:
+        _logger.error("%s ! %s cannot log in: %s", session, shorten(account.name), error)  # noqa: TRY400
+        return Reply.of(_C.LOCAL_ERROR, "Your files cannot be opened on the server; its operator can help.")
     session.log_in(account, storage)
     record(
         "login",
@@ -101,3 +110,4 @@ async def _enter(session: Session, account: Account, *, by: str) -> None:
         tls=session.tls.version or "none",
         cipher=session.tls.cipher or None,
     )
+    return done

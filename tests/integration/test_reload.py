@@ -1,0 +1,78 @@
+"""A reload while the server runs: what it takes, and what it says it leaves."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from live_server import PASSWORD, LiveServer
+from raw_client import RawClient
+
+Connect = Callable[..., RawClient]
+Start = Callable[..., LiveServer]
+
+
+def edit(server: LiveServer, old: str, new: str) -> None:
+    """Change the configuration file of a server, and reload."""
+    source = server.server.config.source
+    assert source is not None
+    text = source.read_text()
+    assert old in text
+    source.write_text(text.replace(old, new))
+    server.call(server.server.reload)
+
+
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [one.getMessage() for one in caplog.records if one.levelno >= logging.WARNING]
+
+
+def test_limits_change_for_sessions_to_come_without_a_warning(
+    start: Start, connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = start()
+    edit(server, "[limits]", "[limits]\nsessions_per_address = 1")
+    with connect(server), RawClient(server.host, server.port) as second:
+        assert second.greeting.code == 421
+    assert warnings(caplog) == []
+
+
+def test_a_changed_listener_is_said_to_need_a_restart(
+    start: Start, connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = start()
+    edit(server, 'port = 0\ntls = "implicit"', 'port = 40990\ntls = "implicit"')
+    added, gone = warnings(caplog)
+    assert "needs a restart: 127.0.0.1 port 40990, tls implicit" in added
+    assert "stays open until a restart: 127.0.0.1 port 0, tls implicit" in gone
+    assert connect(server, implicit=True).greeting.code == 220
+
+
+def test_a_configuration_that_is_wrong_changes_nothing(
+    start: Start, connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = start()
+    edit(server, "[limits]", "[limits]\nsessions_per_address = 0")
+    (told,) = warnings(caplog)
+    assert "nothing was changed" in told
+    assert connect(server).greeting.code == 220
+
+
+def test_a_home_that_cannot_be_made_is_451_and_one_line_in_the_log(
+    start: Start, connect: Connect, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    server = start()
+    (tmp_path / "file").touch()
+    edit(server, 'home = "root"', f'home = "{tmp_path}/file/home"')
+    caplog.clear()
+    client = connect(server)
+    client.auth()
+    client.expect("USER alice", 331)
+    reply = client.expect(f"PASS {PASSWORD}", 451)
+    assert str(tmp_path) not in reply
+    (told,) = (one for one in caplog.records if one.levelno >= logging.WARNING)
+    assert told.exc_info is None
+    assert f"{tmp_path}/file/home" in told.getMessage()
+    client.expect("PWD", 530)
+    client.expect("NOOP", 200)
