@@ -253,7 +253,7 @@ class NotLoggedIn(PermanentReplyError):
     """530: not logged in, or the login failed."""
 
     codes = (530,)
-    meaning = "not logged in: check user name, password and whether the server demands TLS first"
+    meaning = "not logged in: check user name and password"
 
 
 class AccountNeeded(PermanentReplyError):
@@ -288,7 +288,7 @@ class FileUnavailable(PermanentReplyError):
     """550: no such file, or no permission."""
 
     codes = (550,)
-    meaning = "no such file, or no permission"
+    meaning = "the server will not do this with this path"
 
 
 class StorageExceeded(PermanentReplyError):

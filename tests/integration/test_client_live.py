@@ -298,9 +298,11 @@ def test_links_are_files_or_nothing(server, connect, folder, tmp_path):
     (source / "link").symlink_to("a")
     (source / "loop").symlink_to(".")
     (source / "broken").symlink_to("nowhere")
+    (source / "round").symlink_to("round")
+    os.mkfifo(source / "pipe")
     with connect(server) as ftp:
         report = ftp.upload_tree(source, f"/{folder}/copy")
-    assert report.skipped == (str(source / "broken"), str(source / "loop"))
+    assert report.skipped == tuple(str(source / name) for name in ("broken", "loop", "pipe", "round"))
     assert (server.root / folder / "copy" / "link").read_bytes() == (source / "a").read_bytes()
 
 
@@ -313,6 +315,51 @@ def test_what_fails_is_named_and_the_rest_is_copied(server, connect, folder, tmp
     assert [failure.path for failure in report.failures] == [f"/{folder}/sub/b"]
     assert report.files == 4
     assert (tmp_path / "back" / "sub" / "deep" / "c d").is_file()
+
+
+@pytest.mark.requirement("RSEC-C-path")
+def test_a_tree_goes_through_local_links_only_within_its_folder(server, connect, folder, tmp_path):
+    for name in ("inside", "outside", "device"):
+        (server.root / folder / name).write_text("new")
+    (server.root / folder / "away").mkdir()
+    back, elsewhere = tmp_path / "back", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "victim").write_text("safe")
+    (back / "real").mkdir(parents=True)
+    (back / "real" / "file").write_text("old")
+    (back / "inside").symlink_to("real/file")
+    (back / "outside").symlink_to(elsewhere / "victim")
+    (back / "away").symlink_to(elsewhere)
+    (back / "device").symlink_to("/dev/null")
+    with connect(server) as ftp, pytest.raises(lockgate.TreeIncomplete) as caught:
+        ftp.download_tree(f"/{folder}", back)
+    failed = {failure.path.rpartition("/")[2] for failure in caught.value.report.failures}
+    assert failed == {"outside", "away", "device"}
+    assert (back / "real" / "file").read_text() == "new"
+    assert (elsewhere / "victim").read_text() == "safe"
+    assert (back / "device").is_symlink()
+
+
+def test_an_upload_goes_on_behind_what_the_server_has(server, connect, folder, tmp_path):
+    (tmp_path / "a").write_bytes(bytes(range(100)))
+    (server.root / folder / "a").write_bytes(bytes(range(40)))
+    with connect(server) as ftp:
+        report = ftp.upload(tmp_path / "a", f"/{folder}/a", resume=True)
+        again = ftp.upload(tmp_path / "a", f"/{folder}/a", resume=True)
+    assert (report.offset, report.bytes_moved) == (40, 60)
+    assert (again.offset, again.bytes_moved) == (100, 0)
+    assert (server.root / folder / "a").read_bytes() == bytes(range(100))
+
+
+def test_a_pipe_is_downloaded_to_as_the_bytes_come(server, connect, folder, tmp_path):
+    (server.root / folder / "a").write_bytes(b"through")
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    with connect(server) as ftp:
+        ftp.download(f"/{folder}/a", tmp_path / "pipe")
+    assert os.read(reader, 100) == b"through"
+    os.close(reader)
+    assert (tmp_path / "pipe").is_fifo()
 
 
 def test_a_tree_of_a_file_or_of_nothing_is_an_error(server, connect, folder, tmp_path):

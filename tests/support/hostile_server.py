@@ -102,7 +102,7 @@ class Session:
     def stop_tls(self) -> None:
         try:
             self.sock = self.sock.unwrap()
-        except OSError as error:
+        except (OSError, ValueError) as error:  # ValueError: the socket was closed meanwhile
             raise Gone from error
         self.in_tls = False
         self.open.append(self.sock)
@@ -161,7 +161,7 @@ class Session:
     def do_quit(self, argument: str) -> None:
         self.send("221 Bye")
         if self.in_tls:
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, ValueError):
                 self.sock.unwrap()
         raise Gone
 

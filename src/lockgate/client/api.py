@@ -255,7 +255,8 @@ class Client:
 
         Args:
             remote: The remote path.
-            local: The local file.
+            local: The local file. Where it is a link to a file, that file is replaced and the link stays. A
+                character device, a pipe or `/dev/stdout` is written to as the bytes come, without `resume`.
             progress: Called with a `Progress` a few times a second; `print` will do.
             resume: Keep what came if the transfer is cut, and go on there at the next call.
             expected_size: The size a listing has told, which saves asking for it.
@@ -274,11 +275,26 @@ class Client:
         )
 
     def upload(
-        self, local: LocalPath, remote: RemotePath, *, progress: ProgressCallback | None = None
+        self,
+        local: LocalPath,
+        remote: RemotePath,
+        *,
+        progress: ProgressCallback | None = None,
+        resume: bool = False,
     ) -> TransferReport:
-        """Upload a file; returns when the server has confirmed all of it."""
+        """Upload a file; returns when the server has confirmed all of it.
+
+        Args:
+            local: The local file.
+            remote: The remote path.
+            progress: Called with a `Progress` a few times a second.
+            resume: Go on behind what the server has of an interrupted upload of the same file, by its SIZE.
+                Nothing shows whether it is the same file: say it only if you know.
+        """
         return self._run(
-            lambda peer: transfers.upload(peer, Path(local), os.fspath(remote), progress=progress)
+            lambda peer: transfers.upload(
+                peer, Path(local), os.fspath(remote), progress=progress, resume=resume
+            )
         )
 
     def download_tree(

@@ -88,8 +88,9 @@ class BlockingDriver:
 
     def abort(self) -> None:
         """End whatever runs on the connection, which is given up with it; for any thread."""
-        self._stop.interrupt()
+        # The control connection first: a reply that came in between would leave it usable.
         self.line.shut_down()
+        self._stop.interrupt()
 
     def close(self, *, in_order: bool = True) -> None:
         """Close the connection; does not block."""

@@ -132,7 +132,7 @@ class Crew:
             client.connect()
         except LockgateError as error:
             # Servers limit sessions; the others go on with the work.
-            _log.warning("! one session less: %s", error)
+            _log.warning("one session less: %s", error)
             return
         try:
             self._work(client)
@@ -167,7 +167,7 @@ class Crew:
             if self._stopped is not None:
                 return
             if client.is_usable or task.is_again:
-                _log.warning("! %s: %s", shorten(task.path, 200), error)
+                _log.debug("! %s: %s", shorten(task.path, 200), error)
                 self.failures.append(TreeFailure(task.path, error))
             else:
                 # The connection is at fault; the file gets a second chance on a new one.

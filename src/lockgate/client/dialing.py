@@ -55,12 +55,13 @@ def dial(options: Options) -> ControlLine:
     if time.monotonic() >= deadline:
         raise TransferTimeout(
             f"{options.address}: no connection within {options.timeout:g} s: check host, port and firewalls"
-        ) from failure
-    raise ConnectionLost(f"{options.address}: no connection: {_cause(failure)}") from failure
-
-
-def _cause(failure: NotOpened | None) -> str:
+        ) from None
+    # The operating system's error says more than how a data connection would have failed.
     cause = None if failure is None else failure.__cause__
+    raise ConnectionLost(f"{options.address}: no connection: {_reason(cause)}") from cause
+
+
+def _reason(cause: BaseException | None) -> str:
     number = cause.errno if isinstance(cause, OSError) else None
     reason = os.strerror(number) if number else "nobody answers"
     return f"{reason}; is the server running, and is the port right?"

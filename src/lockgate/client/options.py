@@ -17,10 +17,13 @@ from lockgate.tls.policy import TrustPolicy
 
 from .urls import RemoteUrl, parse_url
 
-__all__ = ["ConnectArguments", "Options", "Password", "TlsMode", "make_options"]
+__all__ = ["ANONYMOUS", "ConnectArguments", "Options", "Password", "TlsMode", "make_options"]
 
 Password = str | Callable[[], str]
 """A password, or what gives it when the server asks: it is called at most once a login."""
+
+ANONYMOUS = "anonymous"
+"""The user where none is named (RFC 1635)."""
 
 _PORTS = {True: 990, False: 21}
 
@@ -102,7 +105,7 @@ class Options:
     host: str
     port: int
     mode: TlsMode
-    user: str = "anonymous"
+    user: str = ANONYMOUS
     password: Password | None = field(default=None, repr=False)
     account: str | None = field(default=None, repr=False)
     path: str = ""
@@ -152,7 +155,7 @@ def make_options(address: str | RemoteUrl, **arguments: Unpack[ConnectArguments]
         host=url.host,
         port=arguments.get("port") or url.port or _PORTS[mode is TlsMode.IMPLICIT],
         mode=mode,
-        user="anonymous" if user is None else user,
+        user=ANONYMOUS if user is None else user,
         password=password,
         account=arguments.get("account"),
         path=url.path,

@@ -11,12 +11,14 @@ import logging
 from lockgate.errors import (
     AccountNeeded,
     CertificateRejected,
+    ConnectionLost,
     LocalProtocolError,
     LockgateError,
     NotLoggedIn,
     ProtectionRefused,
     ReplyError,
     ServiceNotAvailable,
+    TransferTimeout,
 )
 from lockgate.protocol.commands import Command
 from lockgate.protocol.features import parse_feat
@@ -34,7 +36,7 @@ from .conversation import (
     refusal,
     succeed,
 )
-from .options import Password, TlsMode
+from .options import ANONYMOUS, Password, TlsMode
 from .peer import Peer
 
 __all__ = [
@@ -92,8 +94,16 @@ def greet(peer: Peer) -> Conversation[Reply]:
     Raises:
         ServiceNotAvailable: 421.
         ReplyError: Any other refusal.
+        ConnectionLost, TransferTimeout: None came.
     """
-    reply = yield from first_final()
+    try:
+        reply = yield from first_final()
+    except (ConnectionLost, TransferTimeout) as error:
+        if peer.options.mode is TlsMode.IMPLICIT:
+            raise
+        raise type(error)(
+            f"{error}; no greeting came: this may be a port for implicit TLS, try ftps://"
+        ) from error.__cause__
     if not reply.is_success:
         raise refusal(reply)
     return reply
@@ -220,14 +230,17 @@ def login(
         command = Command("ACCT", account)
         reply = _without(account, (yield from ask_final(command)))
     if not reply.is_success:
-        raise refusal(reply, command)
+        error = refusal(reply, command)
+        if user == ANONYMOUS:
+            error.add_note("the login was anonymous: for another user write user@ before the host")
+        raise error
     return reply
 
 
 def _password(reply: Reply, password: Password | None) -> Conversation[str]:
     if password is None:
         error = NotLoggedIn(reply.code, reply.lines, "USER")
-        error.add_note("The server asks for a password and none was given.")
+        error.add_note("the server asks for a password and none was given")
         raise error
     if isinstance(password, str):
         return password

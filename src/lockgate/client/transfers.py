@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from lockgate.errors import (
+    LocalProtocolError,
     NoSpace,
     PermanentReplyError,
     TruncatedTransfer,
@@ -40,6 +41,7 @@ __all__ = ["TransferReport", "download", "list_directory", "remote_size", "set_b
 
 _LISTING_BYTES = 256 * 1024 * 1024
 _NO_SUCH_COMMAND = frozenset((500, 501, 502, 504))
+_NO_RESUMING = frozenset((500, 501, 502, 503, 504, 550, 551, 553, 554))
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,9 +220,17 @@ def _check_download(
 
 
 def upload(
-    peer: Peer, path: Path, remote: str, *, progress: ProgressCallback | None = None
+    peer: Peer, path: Path, remote: str, *, progress: ProgressCallback | None = None, resume: bool = False
 ) -> Conversation[TransferReport]:
     """Upload a file; done when the server has said so and the size agrees.
+
+    Args:
+        peer: The server.
+        path: The local file; `/dev/stdin` is read to its end.
+        remote: The remote path.
+        progress: Called now and then.
+        resume: Go on behind what SIZE tells of an earlier, interrupted upload (REST and STOR, RFC 3659 §5.4).
+            Nothing shows whether that is the beginning of this file: the caller has to know.
 
     Raises:
         TruncatedTransfer: The server says it has another number of bytes.
@@ -230,12 +240,35 @@ def upload(
     source = yield from local(partial(SourceFile.open, path))
     try:
         yield from set_binary(peer)
-        meter = Meter(progress, remote, total=source.size)
-        end = yield from exchange(peer, Command("STOR", remote), partial(_send, source, meter))
-        report = yield from _check_upload(peer, remote, end)
-        meter.finish()
+        offset = (yield from _uploaded(peer, remote, source)) if resume else 0
+        try:
+            return (yield from _upload_from(peer, source, remote, progress=progress, offset=offset))
+        except PermanentReplyError as error:
+            if not offset or error.code not in _NO_RESUMING:
+                raise
+        # The server does not go on with what it has: from the beginning, then.
+        return (yield from _upload_from(peer, source, remote, progress=progress))
     finally:
         yield from local(source.close)
+
+
+def _uploaded(peer: Peer, remote: str, source: SourceFile) -> Conversation[int]:
+    """Say how much of a file the server has, as far as this can be the beginning of the source."""
+    if source.size is None:
+        raise LocalProtocolError("what is read from a pipe cannot be resumed")
+    size = yield from remote_size(peer, remote)
+    return size if size is not None and size <= source.size else 0
+
+
+def _upload_from(
+    peer: Peer, source: SourceFile, remote: str, *, progress: ProgressCallback | None, offset: int = 0
+) -> Conversation[TransferReport]:
+    if source.size is not None:
+        yield from local(partial(source.seek, offset))
+    meter = Meter(progress, remote, total=source.size, offset=offset)
+    end = yield from exchange(peer, Command("STOR", remote), partial(_send, source, meter), offset=offset)
+    report = yield from _check_upload(peer, remote, end, offset=offset)
+    meter.finish()
     return report
 
 
@@ -245,20 +278,23 @@ def _send(source: SourceFile, meter: Meter, stream: DataStream) -> Outcome:
     return pump.send(source, stream, progress=meter.on_piece, await_peer=False)
 
 
-def _check_upload(peer: Peer, remote: str, end: TransferEnd) -> Conversation[TransferReport]:
+def _check_upload(peer: Peer, remote: str, end: TransferEnd, *, offset: int) -> Conversation[TransferReport]:
     outcome = end.outcome
     assert outcome is not None
     is_size_verified = False
-    if not end.peer_ended:
+    # What an earlier upload brought was told by SIZE, and only SIZE can tell that it was gone on with.
+    if offset or not end.peer_ended:
         size = yield from remote_size(peer, remote)
-        if size is not None and size != outcome.bytes_moved:
+        sent = offset + outcome.bytes_moved
+        if size is not None and size != sent:
             raise TruncatedTransfer(
-                f"{remote}: {outcome.bytes_moved} bytes were sent and the server has {size}; upload it again"
+                f"{remote}: {sent} bytes were sent and the server has {size}; upload it again"
             )
         is_size_verified = size is not None
     return TransferReport(
         path=remote,
         bytes_moved=outcome.bytes_moved,
+        offset=offset,
         seconds=outcome.seconds,
         is_end_verified=end.peer_ended,
         is_size_verified=is_size_verified,

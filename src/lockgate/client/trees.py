@@ -6,7 +6,6 @@ never leave the local folder. A file that fails does not stop the others; the re
 
 from __future__ import annotations
 
-import contextlib
 import os
 import stat
 import threading
@@ -29,7 +28,7 @@ from lockgate.errors import (
 
 from .crew import Crew, Task, TreeFailure
 from .entries import RemoteEntry, joined
-from .localfiles import safe_local_name
+from .localfiles import is_stream, safe_local_name
 from .progress import Progress
 
 if TYPE_CHECKING:
@@ -117,6 +116,7 @@ class _Tally:
     """Counts for all threads, and tells the caller now and then."""
 
     callback: TreeProgressCallback | None
+    root: str = ""
     began: float = field(default_factory=time.monotonic)
     directories: int = 0
     files_done: int = 0
@@ -219,11 +219,13 @@ def download_tree(
 ) -> TreeReport:
     """Make a local folder the copy of a remote directory.
 
+    Links in the local folder are followed where they stay in it. Devices and pipes are not written to.
+
     Raises:
         NotADirectory: The remote path is a file, or the local one is.
         TreeIncomplete: Some of it could not be copied.
     """
-    tally = _Tally(progress)
+    tally = _Tally(progress, root=os.path.realpath(local))
 
     def prelude(client: Client) -> list[Task]:
         if client.stat(remote).is_file:
@@ -238,6 +240,8 @@ def _take_directory(crew: Crew, tally: _Tally, remote: str, local: Path, level: 
     if level > _MOST_LEVELS:
         raise StorageError(f"more than {_MOST_LEVELS} directories inside each other: a loop of links?")
     entries = client.list(remote)
+    if level:
+        _check_inside(tally.root, local)
     _make_folder(local)
     tally.found(directories=1)
     crew.add(_tasks_of(crew, tally, entries, local, level))
@@ -259,6 +263,7 @@ def _tasks_of(crew: Crew, tally: _Tally, entries: list[RemoteEntry], local: Path
 
 
 def _take_file(tally: _Tally, entry: RemoteEntry, target: Path, client: Client) -> None:
+    _check_inside(tally.root, target)
     counter = _File(tally, entry.path)
     is_exact = entry.is_file and entry.is_modified_exact
     try:
@@ -281,6 +286,14 @@ def _take_file(tally: _Tally, entry: RemoteEntry, target: Path, client: Client) 
         counter.finish(report.size)
 
 
+def _check_inside(root: str, target: Path) -> None:
+    """Refuse a name that leads out of the tree by a link, or to something that is no file (RSEC-C-path)."""
+    if target.is_symlink() and not Path(os.path.realpath(target)).is_relative_to(root):
+        raise StorageError(f"{shorten(str(target), 200)} is a link that leads out of the folder: remove it")
+    if is_stream(target):
+        raise StorageError(f"{shorten(str(target), 200)} is no plain file, and it is not replaced")
+
+
 def _make_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -298,25 +311,28 @@ def upload_tree(
 ) -> TreeReport:
     """Make a remote directory the copy of a local folder.
 
-    Links to files are followed, links to directories are not.
+    Links to files are followed. Other links, and what is neither a file nor a directory, is skipped and
+    stands in the report. What cannot be read fails, and does not stop the rest.
 
     Raises:
         NotFound, NotADirectory: The local path is not there, or is no folder.
         TreeIncomplete: Some of it could not be copied.
     """
     if not local.is_dir():
-        kind = NotADirectory if local.exists() else NotFound
-        raise kind(f"there is no local folder {shorten(str(local), 200)}")
+        shown = shorten(str(local), 200)
+        if local.exists():
+            raise NotADirectory(f"{shown} is no folder: upload it as a file")
+        raise NotFound(f"there is no local folder {shown}")
     tally = _Tally(progress)
 
     def prelude(client: Client) -> list[Task]:
-        return _plan_upload(client, tally, local, remote or ".")
+        return _plan_upload(client, crew, tally, local=local, remote=remote or ".")
 
     crew.run(prelude)
     return tally.report(crew.failures)
 
 
-def _plan_upload(client: Client, tally: _Tally, local: Path, remote: str) -> list[Task]:
+def _plan_upload(client: Client, crew: Crew, tally: _Tally, *, local: Path, remote: str) -> list[Task]:
     """Make the directories, and return a task for each file."""
     tasks: list[Task] = []
     waiting = deque([(local, remote)])
@@ -325,20 +341,32 @@ def _plan_upload(client: Client, tally: _Tally, local: Path, remote: str) -> lis
         if path not in (".", "/"):
             client.mkdir(path, exist_ok=True)
         tally.found(directories=1)
-        for entry in _scan(folder):
+        try:
+            entries = _scan(folder)
+        except StorageError as error:
+            crew.failures.append(TreeFailure(str(folder), error))
+            continue
+        for entry in entries:
             target = joined(path, entry.name)
-            with contextlib.suppress(FileNotFoundError):
-                if entry.is_dir(follow_symlinks=False):
-                    waiting.append((Path(entry.path), target))
-                    continue
-                status = entry.stat()
-                if stat.S_ISREG(status.st_mode):
-                    tally.found(files=1, size=status.st_size)
-                    tasks.append(Task(target, partial(_give_file, tally, Path(entry.path), target)))
-                    continue
-            tally.skip(entry.path)
+            if entry.is_dir(follow_symlinks=False):
+                waiting.append((Path(entry.path), target))
+            elif (size := _size(entry)) is None:
+                tally.skip(entry.path)
+            else:
+                tally.found(files=1, size=size)
+                tasks.append(Task(target, partial(_give_file, tally, Path(entry.path), target)))
     tally.is_found = True
     return tasks
+
+
+def _size(entry: os.DirEntry[str]) -> int | None:
+    """Return the length of a file or of what a link leads to; None for what is no file."""
+    try:
+        status = entry.stat()
+    except OSError:
+        # A link that leads nowhere or round in circles, or a file that has just gone.
+        return None
+    return status.st_size if stat.S_ISREG(status.st_mode) else None
 
 
 def _scan(folder: Path) -> list[os.DirEntry[str]]:

@@ -6,6 +6,7 @@ import socket
 
 import pytest
 
+import lockgate
 from lockgate.client.dialing import dial
 from lockgate.client.options import make_options
 from lockgate.errors import ConfigError, ConnectionLost, TransferTimeout
@@ -26,8 +27,16 @@ def test_every_address_of_a_name_is_tried():
 def test_a_port_where_nobody_listens_is_told_in_words():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    with pytest.raises(ConnectionLost, match="refused"):
+    with pytest.raises(ConnectionLost, match="refused") as caught:
         dial(options(port))
+    assert isinstance(caught.value.__cause__, ConnectionRefusedError)
+
+
+def test_a_server_without_a_greeting_may_be_one_with_implicit_tls():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        with pytest.raises(TransferTimeout, match="try ftps://"):
+            lockgate.connect("127.0.0.1", port=port, timeout=0.2)
 
 
 def test_what_is_no_host_name_is_told():

@@ -213,6 +213,14 @@ def test_no_password_when_the_server_wants_one_is_an_error(playbook):
         )
 
 
+def test_a_refused_anonymous_login_says_that_it_was_one(playbook):
+    with pytest.raises(NotLoggedIn) as caught:
+        playbook("ftpes://server.example").play(
+            sessions.establish, SECURE + PROTECTION + "C: USER anonymous\nS: 530 no"
+        )
+    assert "anonymous" in caught.value.__notes__[0]
+
+
 @pytest.mark.requirement("RSEC-C-pass")
 def test_no_login_goes_out_in_clear_when_tls_was_asked_for(playbook):
     book = playbook(secure=False, login=False)

@@ -232,6 +232,16 @@ def test_a_cut_download_that_may_be_resumed_keeps_its_part_hidden(ready, tmp_pat
     assert left_in(tmp_path) == [part.name]
 
 
+def test_a_cut_download_says_where_its_part_is_kept(ready, tmp_path):
+    (tmp_path / ".a.5-0.lockgate-part").write_bytes(b"12")
+    ready.ends = [TransferEnd(outcome=cut(TransferTimeout("too slow")), final=Reply.of(426, "cut"))]
+    script = BINARY + "C: SIZE /a.bin\nS: 213 5\nC: MDTM /a.bin\nS: 550 no\n"
+    script += PASSIVE + "C: REST 2\nS: 350 ok\nT: RETR /a.bin"
+    with pytest.raises(TransferCut) as caught:
+        download(ready, script, tmp_path / "a", resume=True)
+    assert str(tmp_path / ".a.5-0.lockgate-part") in caught.value.__notes__[0]
+
+
 def test_a_refused_rest_is_an_error_and_no_transfer(ready, tmp_path):
     (tmp_path / f".a.9-{1704067200:x}.lockgate-part").write_bytes(b"12345")
     key = BINARY + "C: SIZE /a.bin\nS: 213 9\nC: MDTM /a.bin\nS: 213 20240101000000\n"
@@ -262,6 +272,46 @@ def test_an_upload_without_the_servers_close_notify_is_held_against_size(ready, 
     ready.ends = [completed(5, peer_ended=False)]
     with pytest.raises(TruncatedTransfer, match="the server has 4"):
         play(script.format(4).removeprefix(BINARY), tmp_path / "a", "/a.bin")
+
+
+def test_a_resumed_upload_goes_on_by_rest_right_before_stor_and_is_held_against_size(
+    ready, completed, tmp_path
+):
+    (tmp_path / "a").write_bytes(b"12345")
+    script = (
+        BINARY
+        + "C: SIZE /a.bin\nS: 213 3\n"
+        + PASSIVE
+        + "C: REST 3\nS: 350 ok\nT: STOR /a.bin\nC: SIZE /a.bin\nS: 213 5"
+    )
+    ready.ends = [completed(2)]
+    report = ready.play(transfers.upload, script, tmp_path / "a", "/a.bin", resume=True)
+    assert (report.offset, report.bytes_moved, report.size) == (3, 2, 5)
+    assert report.is_size_verified
+
+
+@pytest.mark.parametrize("size", ["213 6", "550 none", "213 0"])
+def test_what_cannot_be_the_beginning_is_uploaded_anew(ready, completed, tmp_path, size):
+    (tmp_path / "a").write_bytes(b"12345")
+    ready.ends = [completed(5)]
+    script = BINARY + f"C: SIZE /a.bin\nS: {size}\n" + PASSIVE + "T: STOR /a.bin"
+    report = ready.play(transfers.upload, script, tmp_path / "a", "/a.bin", resume=True)
+    assert (report.offset, report.bytes_moved) == (0, 5)
+
+
+def test_a_server_that_does_not_resume_gets_the_whole_upload(ready, completed, tmp_path):
+    (tmp_path / "a").write_bytes(b"12345")
+    ready.ends = [completed(5)]
+    script = (
+        BINARY
+        + "C: SIZE /a.bin\nS: 213 3\n"
+        + PASSIVE
+        + "C: REST 3\nS: 502 no\n"
+        + PASSIVE
+        + "T: STOR /a.bin"
+    )
+    report = ready.play(transfers.upload, script, tmp_path / "a", "/a.bin", resume=True)
+    assert (report.offset, report.bytes_moved) == (0, 5)
 
 
 def test_no_command_is_sent_for_a_local_file_that_is_not_there(ready, tmp_path):
