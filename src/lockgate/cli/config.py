@@ -21,14 +21,22 @@ app = typer.Typer(no_args_is_help=True, help="Check a configuration file, or pri
 def check(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The configuration file (TOML).")],
 ) -> None:
-    """Say everything that is wrong in FILE, with line and remedy; exit 2 if anything is."""
+    """Say everything that is wrong in FILE, with line and remedy; exit 2 if anything is.
+
+    What FILE names is checked too: whether certificate and key fit, whether this machine has the addresses,
+    whether the homes are there or can be made.
+    """
     from lockgate.server.config import load_config, remarks
 
-    config = load_config(file)
+    config = load_config(file, trial=True)
     for remark in remarks(config):
-        error(f"{file}: warning: {remark}")
-    entries = f"{len(config.listeners)} listener(s), {len(config.accounts)} account(s)"
+        error(f"lockgate: {file}: warning: {remark}")
+    entries = f"{_count(len(config.listeners), 'listener')}, {_count(len(config.accounts), 'account')}"
     line(f"{file}: good ({entries})")
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 @app.command()

@@ -80,8 +80,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as done:
         return done.code if isinstance(done.code, int) else EXIT_FAILURE if done.code else 0
     except ConfigError as problem:
-        # Its lines begin with FILE:LINE:, which editors and terminals turn into links.
-        error(str(problem))
+        # Several where a configuration has several faults, each with its FILE:LINE:.
+        for told in str(problem).splitlines():
+            error(f"lockgate: {told}")
         return EXIT_USAGE
     except LocalProtocolError as problem:
         error(f"lockgate: {problem}")

@@ -108,9 +108,9 @@ def serve(
         )
     from lockgate.server.config import load_config, remarks
 
-    loaded = load_config(config)
+    loaded = load_config(config, trial=True)
     for remark in remarks(loaded):
-        error(f"{config}: warning: {remark}")
+        error(f"lockgate: {config}: warning: {remark}")
     raise typer.Exit(_run(loaded, lambda bound: _print_configured(loaded, bound)))
 
 

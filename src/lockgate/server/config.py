@@ -41,6 +41,7 @@ from .config_models import (
     merged,
 )
 from .config_text import KeyPath, Problem, expand, find_line, key_lines
+from .config_trial import trial_problems
 from .config_words import shown_table, table_problems, unknown_tables
 
 __all__ = [
@@ -143,12 +144,13 @@ def accounts(config: Config) -> MemoryAccounts:
     return MemoryAccounts(entry.account() for entry in config.accounts)
 
 
-def load_config(path: Path, environ: Mapping[str, str] | None = None) -> Config:
+def load_config(path: Path, environ: Mapping[str, str] | None = None, *, trial: bool = False) -> Config:
     """Read and check a configuration file. Blocks.
 
     Args:
         path: The TOML file; relative paths in it start from its directory.
         environ: Where `${VARIABLE}` comes from; the process environment by default.
+        trial: Check also whether it can run here: the TLS files, the addresses, the homes.
 
     Raises:
         ConfigError: Something is wrong; the message has a line `FILE:LINE: ...` for every problem.
@@ -164,6 +166,8 @@ def load_config(path: Path, environ: Mapping[str, str] | None = None) -> Config:
     values = expand(raw, os.environ if environ is None else environ, reader.report)
     assert isinstance(values, dict)
     config = reader.read(values)
+    if config is not None and trial:
+        reader.problems += trial_problems(config)
     found = {Problem(find_line(lines, place), message) for place, message in reader.problems}
     # In the file's order; what has no line of its own (a file that a default names) comes last.
     problems = sorted(found, key=lambda problem: (problem.line == 0, problem))

@@ -36,13 +36,12 @@ def test_the_example_is_printed_as_it_is(capsys: Capture) -> None:
 
 
 def test_a_good_configuration_is_said_to_be_good(tmp_path: Path, capsys: Capture) -> None:
-    for name in ("server.pem", "server.key"):
-        (tmp_path / name).touch()
+    CertificateAuthority().issue_server().write(tmp_path, "server")
     file = tmp_path / "lockgate.toml"
     file.write_text(EXAMPLE)
     assert main(["config", "check", str(file)]) == 0
     out, err = capsys.readouterr()
-    assert out == f"{file}: good (2 listener(s), 1 account(s))\n"
+    assert out == f"{file}: good (2 listeners, 1 account)\n"
     assert err == ""
 
 
@@ -52,14 +51,35 @@ def test_what_is_wrong_goes_to_standard_error_with_its_line(tmp_path: Path, caps
     assert main(["config", "check", str(file)]) == 2
     out, err = capsys.readouterr()
     assert out == ""
-    assert [one.removeprefix(f"{file}:").partition(":")[0] for one in err.splitlines()] == ["2", "4"]
+    assert [one.removeprefix(f"lockgate: {file}:").partition(":")[0] for one in err.splitlines()] == [
+        "2",
+        "4",
+    ]
 
 
 def test_what_is_dangerous_is_a_warning(tmp_path: Path, capsys: Capture) -> None:
     file = tmp_path / "lockgate.toml"
     file.write_text("[[listener]]\ntls = 'none'\ncontrol = 'optional'\ndata = 'optional'\n")
     assert main(["config", "check", str(file)]) == 0
-    assert "warning: passwords may go out in clear" in capsys.readouterr().err
+    assert capsys.readouterr().err.splitlines() == [
+        f"lockgate: {file}: warning: there is no [[account]]: nobody can log in",
+        f"lockgate: {file}: warning: passwords may go out in clear on 127.0.0.1 port 2121",
+    ]
+
+
+def test_what_cannot_run_here_is_told_by_check_and_by_serve_alike(tmp_path: Path, capsys: Capture) -> None:
+    authority = CertificateAuthority()
+    authority.issue_server().write(tmp_path, "server")
+    authority.issue_server().write(tmp_path, "other")
+    file = tmp_path / "lockgate.toml"
+    file.write_text('[tls]\nkey = "other.key"\n[[listener]]\naddress = "192.0.2.1"\nport = 0\n')
+    assert main(["config", "check", str(file)]) == 2
+    checked = capsys.readouterr()
+    assert main(["serve", "--config", str(file)]) == 2
+    assert capsys.readouterr() == checked
+    first, second = checked.err.splitlines()
+    assert first.startswith(f"lockgate: {file}:2: the key {tmp_path}/other.key does not belong to")
+    assert second.startswith(f"lockgate: {file}:4: address: 192.0.2.1 is no address of this machine")
 
 
 def test_a_file_that_is_not_there_is_one_line(tmp_path: Path, capsys: Capture) -> None:

@@ -1,0 +1,114 @@
+"""What is told of a configuration that is right in itself and cannot run on this machine."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from lockgate.accounts.conformance import CHEAP
+from lockgate.accounts.passwords import hash_password
+from lockgate.errors import ConfigError
+from lockgate.server.config import load_config
+from lockgate.tls.devcert import CertificateAuthority
+
+HASH = hash_password("open", CHEAP)
+CLEAR = '[[listener]]\ntls = "none"\ncontrol = "optional"\ndata = "optional"\n'
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    authority = CertificateAuthority()
+    authority.write(tmp_path)
+    authority.issue_server().write(tmp_path, "server")
+    authority.issue_server().write(tmp_path, "other")
+    (tmp_path / "rubbish").write_text("rubbish")
+    return tmp_path
+
+
+def told(folder: Path, text: str) -> list[str]:
+    """Return the lines that a trial says, without the folder's own path."""
+    path = folder / "f.toml"
+    path.write_text(text)
+    load_config(path, {})  # what is said below is the trial's alone
+    try:
+        load_config(path, {}, trial=True)
+    except ConfigError as error:
+        return str(error).replace(f"{path}:", "").replace(str(folder), "DIR").splitlines()
+    return []
+
+
+def account(home: str) -> str:
+    return f'{CLEAR}[[account]]\nname = "alice"\npassword_hash = "{HASH}"\nhome = "{home}"\n'
+
+
+def test_what_can_run_is_tried_in_silence_and_nothing_is_made(folder: Path) -> None:
+    before = sorted(folder.iterdir())
+    assert (
+        told(folder, f'[tls]\nclient_ca = "ca.pem"\n{account("new/and/deep")}[[listener]]\nport = 0\n') == []
+    )
+    (folder / "f.toml").unlink()
+    assert sorted(folder.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("tls", "line", "words"),
+    [
+        ('key = "other.key"', 2, "DIR/other.key does not belong to DIR/server.pem"),
+        ('key = "rubbish"', 2, "DIR/rubbish are not a certificate chain and its key in PEM"),
+        ('\ncertificate = "rubbish"', 3, "DIR/rubbish and DIR/server.key are not"),
+        ('client_ca = "rubbish"', 2, "DIR/rubbish holds no CA certificates in PEM"),
+        ('ciphers = "NULL"', 2, "leaves no cipher suite"),
+    ],
+)
+def test_tls_that_would_not_start_is_told_at_its_key(folder: Path, tls: str, line: int, words: str) -> None:
+    (found,) = told(folder, f"[tls]\n{tls}\n")
+    assert found.startswith(f"{line}: ")
+    assert words in found
+
+
+def test_tls_files_and_ciphers_are_told_together(folder: Path) -> None:
+    found = told(folder, '[tls]\nciphers = "NULL"\nkey = "other.key"\n')
+    assert [one[:2] for one in found] == ["2:", "3:"]
+
+
+def test_tls_files_do_not_matter_where_there_is_no_tls(folder: Path) -> None:
+    assert told(folder, f'[tls]\nkey = "other.key"\n{CLEAR}') == []
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("192.0.2.1", "192.0.2.1 is no address of this machine"),
+        ("2001:db8::1", "2001:db8::1 is no address of this machine"),
+        ("x" * 64, "neither an IP address nor a host name that can be resolved"),
+    ],
+)
+def test_an_address_that_this_machine_lacks_is_told(folder: Path, address: str, words: str) -> None:
+    (found,) = told(folder, f'[[listener]]\nport = 0\naddress = "{address}"\n')
+    assert found.startswith("3: ")
+    assert words in found
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "0.0.0.0", "localhost"])
+def test_an_address_and_a_host_name_of_this_machine_will_do(folder: Path, address: str) -> None:
+    assert told(folder, f'[[listener]]\nport = 0\naddress = "{address}"\n') == []
+
+
+@pytest.mark.parametrize(
+    ("home", "words"),
+    [("rubbish", "is not a directory"), ("rubbish/home", "cannot be made, because DIR/rubbish is not a")],
+)
+def test_a_home_that_cannot_be_made_is_told(folder: Path, home: str, words: str) -> None:
+    (found,) = told(folder, account(home))
+    assert found.startswith("8: ")
+    assert 'account "alice"' in found
+    assert words in found
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_home_below_a_folder_that_cannot_be_written_is_told(folder: Path) -> None:
+    (folder / "closed").mkdir(mode=0o500)
+    (found,) = told(folder, account("closed/home"))
+    assert "cannot be written by this user" in found
