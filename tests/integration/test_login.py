@@ -170,7 +170,7 @@ def test_known_and_unknown_users_go_the_same_way_in_a_worker(start: Start, conne
         client.expect(f"USER {user}", 331)
         client.expect("PASS wrong", 530)
         ways.append([what for what, _ in watched.asked])
-        assert all("lockgate-helper" in thread for _, thread in watched.asked)
+        assert all("lockgate-hasher" in thread for _, thread in watched.asked)
     assert ways == [["check_password"], ["check_password"]]
 
 

@@ -77,7 +77,8 @@ class Command:
     def is_secret(self) -> bool:
         """True when the argument must not be shown."""
         row = lookup(self.word)
-        return self.word.upper().startswith(_SECRET_WORDS) if row is None else row.secret
+        # A mistyped PASS is an unknown word.
+        return row is None or row.secret
 
     @property
     def text(self) -> str:
@@ -118,6 +119,6 @@ class Command:
 
     def _shown_word(self) -> str:
         # "PASS:secret" and "PASSsecret" are unknown words, and yet somebody's password.
-        if self.is_secret and lookup(self.word) is None:
+        if lookup(self.word) is None and self.word.upper().startswith(_SECRET_WORDS):
             return f"{self.word[:_SECRET_LENGTH]}***"
         return shorten(self.word, 200)

@@ -35,12 +35,14 @@ class ServerLimits:
         dropped_bytes: Most bytes of an endless line before the session ends.
         waiting_commands: Most commands that may wait while a transfer runs.
         refusals: Most refused lines before the login; then the session ends.
+        before_login: Most commands of any kind before the login.
     """
 
     line_bytes: int = 8192
     dropped_bytes: int = 1 << 16
     waiting_commands: int = 64
     refusals: int = 30
+    before_login: int = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +131,7 @@ class ServerProtocol:
         self._reader = self._new_reader()
         self._held: deque[Command | Line] = deque()
         self._refusals = 0
+        self._before_login = 0
         self._closing = False
 
     @property
@@ -201,7 +204,7 @@ class ServerProtocol:
         if effect is not None:
             self._reader = self._new_reader()
         if after.is_logged_in and not before.is_logged_in:
-            self._refusals = 0
+            self._refusals = self._before_login = 0
         output = self._out(reply)
         if command.verb is Verb.QUIT and not reply.is_refusal:
             return self._close(output, "QUIT")
@@ -239,13 +242,14 @@ class ServerProtocol:
 
     def _judge(self, parsed: Command | Line) -> Event:
         event = self._judged(parsed)
-        if isinstance(event, CommandReceived):
+        if self._state.is_logged_in:
             return event
-        if not self._state.is_logged_in:
+        self._before_login += 1
+        if isinstance(event, CommandRefused):
             self._refusals += 1
-            if self._refusals > self._limits.refusals:
-                reply = Reply.of(ReplyCode.NOT_AVAILABLE, "Too many commands that cannot be taken; closing.")
-                return CommandRefused(None, reply, "too-many-refusals")
+        if self._refusals > self._limits.refusals or self._before_login > self._limits.before_login:
+            reply = Reply.of(ReplyCode.NOT_AVAILABLE, "Too many commands without a login; closing.")
+            return CommandRefused(None, reply, "too-many-commands")
         return event
 
     def _judged(self, parsed: Command | Line) -> Event:

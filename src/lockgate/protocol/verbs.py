@@ -172,7 +172,7 @@ def _rows() -> tuple[VerbRow, ...]:
         r(_V.HOST, _R.ACCESS, _REQUIRED, "RFC 7151 §3", "HOST <name>", needs_login=False, refused=502),
         r(_V.SMNT, _R.ACCESS, _REQUIRED, "RFC 959 §4.1.1", "SMNT <path>", refused=502),
         r(_V.AUTH, _R.SECURITY, _REQUIRED, "RFC 4217 §4", "AUTH TLS", needs_login=False, feature="AUTH TLS"),
-        r(_V.ADAT, _R.SECURITY, _OPTIONAL, "RFC 2228 §3", "ADAT <data>", needs_login=False),
+        r(_V.ADAT, _R.SECURITY, _OPTIONAL, "RFC 2228 §3", "ADAT <data>", needs_login=False, secret=True),
         r(_V.PBSZ, _R.SECURITY, _REQUIRED, "RFC 4217 §8", "PBSZ 0", needs_login=False, feature="PBSZ"),
         r(_V.PROT, _R.SECURITY, _REQUIRED, "RFC 4217 §9", "PROT C|P", needs_login=False, feature="PROT"),
         r(_V.CCC, _R.SECURITY, _NONE, "RFC 4217 §5", "CCC", needs_login=False),

@@ -66,7 +66,8 @@ def test_a_row_and_a_verb_fold_other_spellings():
 def test_an_unknown_word_has_neither_row_nor_verb():
     assert Command("SITEX").row is None
     assert Command("SITEX").verb is None
-    assert not Command("SITEX", "x").is_secret
+    # It may be a mistyped PASS.
+    assert Command("SITEX", "x").is_secret
 
 
 def test_a_command_goes_out_as_one_line():

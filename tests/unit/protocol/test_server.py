@@ -169,7 +169,7 @@ def test_too_many_refused_lines_before_the_login_close_the_session():
     first = [core.next_event().reply.code for _ in range(3)]
     last = core.next_event()
     assert first == [500, 530, 500]
-    assert (last.command, last.reply.code, last.gate) == (None, 421, "too-many-refusals")
+    assert (last.command, last.reply.code, last.gate) == (None, 421, "too-many-commands")
     core.send_reply(last.reply, last.command)
     assert core.next_event() is None
 

@@ -65,8 +65,8 @@ def test_whatever_touches_files_or_data_needs_a_login():
     assert open_to_all == {Verb.ABOR}
 
 
-def test_exactly_password_and_account_are_secret():
-    assert {verb for verb, row in VERBS.items() if row.secret} == {Verb.PASS, Verb.ACCT}
+def test_exactly_what_authenticates_is_secret():
+    assert {verb for verb, row in VERBS.items() if row.secret} == {Verb.PASS, Verb.ACCT, Verb.ADAT}
 
 
 def test_no_verb_is_refused_and_listed_as_a_feature():
