@@ -1,7 +1,9 @@
 # Lockgate's tasks. `make` alone lists them.
 #
 # Each target makes what it needs: a virtual environment with the project in it (editable), rebuilt only when
-# pyproject.toml changes. PYTHON=python3.13 picks the interpreter; without it the newest usable one is found.
+# pyproject.toml changes. PYTHON=python3.13 picks the interpreter; without it tools/find-python takes the first of
+# python3.13, python3.12, python3.11, python3 and pyenv's versions that is 3.11 or newer and can make virtual
+# environments.
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help

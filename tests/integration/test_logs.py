@@ -25,9 +25,11 @@ def test_logins_failures_and_transfers_are_logged_by_default_one_line_each(
         assert client.upload("STOR one.bin", b"content").code == 226
         client.expect("QUIT", 221)
         until(lambda: "transfer " in server.log.read_text())
+        server.process.terminate()
+        server.process.wait(15)
         lines = server.log.read_text().splitlines()
     told = [line.split(" ", 2)[2] for line in lines]  # after date and time
-    assert [one.split()[0] for one in told] == ["login-failed", "login", "transfer"]
+    assert [one.split()[0] for one in told] == ["login-failed", "login", "transfer", "stop"]
     assert "user=alice" in told[1]
     assert "path=/one.bin" in told[2]
     assert not any("wrong" in one or PASSWORD in one or "lockgate.audit" in one for one in lines)

@@ -234,6 +234,7 @@ def _print_first_run(run: FirstRun, bound: Sequence[Bound]) -> None:
         for command in commands:
             line(command)
     line()
+    note("These lines hold the password: a shell keeps what is typed in its history.")
     note("Ctrl-C ends the server. For your own accounts and certificate: lockgate config example")
 
 

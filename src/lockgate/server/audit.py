@@ -24,8 +24,8 @@ def record(event: str, /, **values: object) -> None:
     """
     if not _logger.isEnabledFor(logging.INFO):
         return
-    shown = " ".join(f"{key}={_shown(value)}" for key, value in values.items() if value is not None)
-    _logger.info("%s %s", event, shown)
+    shown = [f"{key}={_shown(value)}" for key, value in values.items() if value is not None]
+    _logger.info("%s", " ".join([event, *shown]))
 
 
 def _shown(value: object) -> str:
