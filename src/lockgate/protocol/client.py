@@ -32,12 +32,14 @@ class ClientLimits:
         reply_lines: Most lines of one reply.
         reply_bytes: Most bytes of one reply.
         waiting_replies: Most lines that may come ahead of `next_reply`.
+        preliminary_replies: Most 1xx replies in a row.
     """
 
     line_bytes: int = 16_384
     reply_lines: int = 10_000
     reply_bytes: int = 1 << 20
     waiting_replies: int = 20_000
+    preliminary_replies: int = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,7 @@ class ClientProtocol:
         self._limits = limits or ClientLimits()
         self._state = initial(implicit=implicit)
         self._greeted = False
+        self._preliminaries = 0
         self._outstanding: deque[Command] = deque()
         self._assembler = ReplyAssembler(self._limits.reply_lines, self._limits.reply_bytes)
         self._reader = LineReader(self._limits.line_bytes)
@@ -192,7 +195,13 @@ class ClientProtocol:
             is_refused = reply.is_refusal and reply.code not in _FORMAL
             index = 0 if reply.is_preliminary or is_refused or reply.code in _TRANSFER_FINALS else 1
         command = self._outstanding[index]
-        if not reply.is_preliminary:
+        if reply.is_preliminary:
+            self._preliminaries += 1
+            if self._preliminaries > self._limits.preliminary_replies:
+                # Each one begins the wait for the next anew: a server could hold its client for ever.
+                raise RemoteProtocolError(f"{command.word}: only preliminary replies come, never a final one")
+        else:
+            self._preliminaries = 0
             del self._outstanding[index]
         return command
 

@@ -15,8 +15,9 @@ from lockgate.errors import RemoteProtocolError, shorten
 __all__ = ["is_plain_name", "join", "listed", "parse_257", "quote_257", "resolve", "shown", "split"]
 
 _FORBIDDEN = re.compile(r"[\0\r\n]")
-# C0, DEL, C1 and the two Unicode line ends, and surrogates that stand for no octet (U+DC80 to U+DCFF do).
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udc7f\udd00-\udfff]")
+# C0, DEL, C1, the two Unicode line ends, the marks that turn the direction of text (they make "exe.txt" of
+# "txt.exe"), and surrogates that stand for no octet (U+DC80 to U+DCFF do).
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udc7f\udd00-\udfff]")
 _QUOTED = re.compile(r'"((?:[^"]|"")*)"(?!")')
 
 
@@ -77,9 +78,9 @@ def is_plain_name(name: str) -> bool:
 def shown(path: str) -> str:
     """Return a name or path fit for the text of one reply line.
 
-    Control characters (C0, DEL, C1, U+2028, U+2029) and surrogates that stand for no octet become "?", so
-    that no name forges a line or a terminal sequence. Octets that are not UTF-8 (surrogate escapes) stay as
-    they are.
+    Control characters (C0, DEL, C1, line ends, marks of direction) and surrogates that stand for no octet
+    become "?", so that no name forges a line or a terminal sequence. Octets that are not UTF-8 (surrogate
+    escapes) stay as they are.
     """
     return _CONTROL.sub("?", path)
 

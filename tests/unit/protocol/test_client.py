@@ -444,3 +444,25 @@ def test_the_replies_are_the_same_however_the_bytes_are_split():
     assert conversation([SESSION[i : i + 1] for i in range(len(SESSION))]) == whole
     for cut in range(len(SESSION)):
         assert conversation([SESSION[:cut], SESSION[cut:]]) == whole
+
+
+def test_preliminary_replies_without_end_are_refused():
+    core = ClientProtocol(limits=ClientLimits(preliminary_replies=3))
+    core.receive_data(b"220 ready\r\n")
+    core.next_reply()
+    core.send_command(Command("NOOP"))
+    core.receive_data(b"150 wait\r\n" * 4)
+    for _ in range(3):
+        assert core.next_reply().reply.code == 150
+    with pytest.raises(RemoteProtocolError, match="never a final one"):
+        core.next_reply()
+
+
+def test_a_final_reply_begins_the_count_of_preliminary_ones_anew():
+    core = ClientProtocol(limits=ClientLimits(preliminary_replies=1))
+    core.receive_data(b"220 ready\r\n")
+    core.next_reply()
+    for _ in range(3):
+        core.send_command(Command("NOOP"))
+        core.receive_data(b"150 wait\r\n200 done\r\n")
+        assert [core.next_reply().reply.code for _ in range(2)] == [150, 200]

@@ -149,3 +149,7 @@ def test_any_257_text_gives_a_path_or_an_error(text: str) -> None:
         return
     assert path
     assert "\r" not in path
+
+
+def test_marks_that_turn_the_direction_of_text_are_not_shown() -> None:
+    assert shown("a\u202etxt.exe\u2066\u200f") == "a?txt.exe??"
