@@ -1,7 +1,6 @@
-"""What the commands that talk to a server share: their options, the password, progress bars, how they end.
+"""What the commands that talk to a server share: their options, the password, how they end.
 
-The password comes from LOCKGATE_PASSWORD, the URL or a prompt, never from an option, where `ps` would
-show it.
+The password comes from LOCKGATE_PASSWORD or a prompt, never from the command line, where `ps` would show it.
 """
 
 from __future__ import annotations
@@ -19,40 +18,47 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal, cast
 
 import typer
 
 from lockgate.client.api import Client
 from lockgate.client.options import make_options
-from lockgate.client.progress import Progress, shown_bytes
-from lockgate.client.trees import TreeIncomplete, TreeProgress, TreeReport
+from lockgate.client.progress import shown_bytes
+from lockgate.client.trees import TreeIncomplete, TreeReport
 from lockgate.client.urls import RemoteUrl, looks_like_url, parse_url
-from lockgate.errors import LocalProtocolError, ReplyError
+from lockgate.errors import (
+    ConfigError,
+    LocalProtocolError,
+    LockgateError,
+    ReplyError,
+    TransferError,
+    TransientReplyError,
+)
 from lockgate.protocol.paths import shown
 
 from .terminal import error, line
 
-if TYPE_CHECKING:
-    from rich.progress import Progress as Bar
-    from rich.progress import TaskID
-
 __all__ = [
+    "NOTHING_LEFT",
     "Remote",
-    "file_progress",
+    "count_of",
     "guarded",
+    "moving",
     "naming",
     "printable",
     "remote_command",
     "remote_url",
     "report_tree",
     "summary",
-    "tree_progress",
 ]
 
 PASSWORD_VARIABLE = "LOCKGATE_PASSWORD"  # noqa: S105 - the variable's name
 _INTERRUPTED = 130
-_MOST_FAILURES_SHOWN = 20
+_MOST_LINES = 20
+_SHORTEST_SECONDS = 0.001
+
+NOTHING_LEFT = "nothing half done was left under its name"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +115,7 @@ class Remote:
             raise LocalProtocolError(f"--tls-version {version}: write 1.2 or 1.3")
         options = make_options(
             url,
-            password=None if url.user is None or url.password is not None else _Password(url),
+            password=None if url.user is None else _Password(url),
             ca=self.ca,
             pin=self.pin,
             verify=not self.insecure,
@@ -126,7 +132,7 @@ class Remote:
     @contextlib.contextmanager
     def connected(self, url: RemoteUrl) -> Iterator[Client]:
         """Connect, and say QUIT at the end."""
-        with _conversation_shown() if self.verbose else contextlib.nullcontext(), self.client(url) as client:
+        with _log_shown(verbose=self.verbose), self.client(url) as client:
             client.connect()
             yield client
 
@@ -164,7 +170,7 @@ class _Terminated(BaseException):
 
 @contextlib.contextmanager
 def guarded() -> Iterator[None]:
-    """End with 130 on Ctrl-C (and 143 on SIGTERM), after everything was cleaned up."""
+    """Print errors and end: 130 on Ctrl-C, 143 on SIGTERM, 2 for usage, 1 for the rest."""
 
     def terminate(number: int, frame: object) -> None:
         raise _Terminated
@@ -174,28 +180,42 @@ def guarded() -> Iterator[None]:
         before = signal.signal(signal.SIGTERM, terminate)
     try:
         yield
-    except KeyboardInterrupt:
-        error("lockgate: interrupted; nothing half done was left under its name")
-        raise typer.Exit(_INTERRUPTED) from None
-    except _Terminated:
-        error("lockgate: terminated")
-        raise typer.Exit(128 + signal.SIGTERM) from None
+    except KeyboardInterrupt as problem:
+        raise _ended("interrupted", problem, _INTERRUPTED) from None
+    except _Terminated as problem:
+        raise _ended("terminated", problem, 128 + signal.SIGTERM) from None
+    except (LocalProtocolError, ConfigError) as problem:
+        raise _ended(str(problem), problem, 2) from problem
+    except LockgateError as problem:
+        raise _ended(str(problem), problem, 1) from problem
     finally:
         if before is not None:
             signal.signal(signal.SIGTERM, before)
+
+
+def _ended(text: str, problem: BaseException, code: int) -> typer.Exit:
+    """Say how a command ended, with what the error has to add."""
+    error("lockgate: " + "; ".join([text, *getattr(problem, "__notes__", ())]))
+    return typer.Exit(code)
 
 
 def remote_url(text: str) -> RemoteUrl:
     """Read a URL from the command line.
 
     Raises:
-        LocalProtocolError: It is none.
+        LocalProtocolError: It is none, or holds a password.
     """
     if not looks_like_url(text):
         raise LocalProtocolError(
             f"'{printable(text)}' is no URL: write ftpes://user@host:port/path (explicit TLS) or ftps://..."
         )
-    return parse_url(text)
+    url = parse_url(text)
+    if url.password is not None:
+        raise LocalProtocolError(
+            f"{url}: the password was left out here, and must not stand on the command line, where everybody "
+            f"on this machine can read it: set {PASSWORD_VARIABLE}, or leave it out and type it when asked"
+        )
+    return url
 
 
 @dataclass(slots=True)
@@ -223,14 +243,14 @@ class _Password:
 
 
 @contextlib.contextmanager
-def _conversation_shown() -> Iterator[None]:
-    """Write commands, replies and TLS facts to standard error meanwhile."""
+def _log_shown(*, verbose: bool) -> Iterator[None]:
+    """Write warnings to standard error meanwhile; where asked for, commands, replies and TLS facts too."""
     logger = logging.getLogger("lockgate.client")
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(message)s"))
+    handler.setFormatter(logging.Formatter("%(message)s" if verbose else "lockgate: %(message)s"))
     before = logger.level
     logger.addHandler(handler)
-    logger.setLevel(logging.DEBUG)
+    logger.setLevel(logging.DEBUG if verbose else logging.WARNING)
     try:
         yield
     finally:
@@ -253,75 +273,30 @@ def printable(text: str) -> str:
     return shown(text).encode("utf-8", "replace").decode("utf-8")
 
 
-# --- progress and results ---
+# --- results ---
 
 
-@contextlib.contextmanager
-def file_progress(label: str) -> Iterator[Callable[[Progress], None] | None]:
-    """Show a bar for one file on a terminal; None elsewhere."""
-    with _bar() as bar:
-        if bar is None:
-            yield None
-            return
-        task = bar.add_task(printable(label), total=None)
-
-        def show(progress: Progress) -> None:
-            bar.update(task, completed=progress.done, total=progress.total)
-
-        yield show
-
-
-@contextlib.contextmanager
-def tree_progress() -> Iterator[Callable[[TreeProgress], None] | None]:
-    """Show one bar for a whole tree on a terminal; None elsewhere."""
-    with _bar() as bar:
-        if bar is None:
-            yield None
-            return
-        task: TaskID = bar.add_task("0 files", total=None)
-
-        def show(progress: TreeProgress) -> None:
-            more = "" if progress.is_found else "+"
-            bar.update(
-                task,
-                description=f"{progress.files_done}/{progress.files_found}{more} files",
-                completed=progress.bytes_done,
-                total=progress.bytes_found,
-            )
-
-        yield show
-
-
-@contextlib.contextmanager
-def _bar() -> Iterator[Bar | None]:
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        DownloadColumn,
-        TextColumn,
-        TimeRemainingColumn,
-        TransferSpeedColumn,
-    )
-    from rich.progress import Progress as Bar
-
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        DownloadColumn(binary_units=True),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        yield bar
+def count_of(number: int, noun: str) -> str:
+    """Return "1 file", "2 files"."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def summary(what: str, count: int, seconds: float) -> str:
     """Return the line that says what was moved, and how fast."""
-    rate = f", {shown_bytes(count / seconds)}/s" if seconds > 0 else ""
+    # Of what is gone in an instant the rate says nothing.
+    rate = f", {shown_bytes(count / seconds)}/s" if count and seconds >= _SHORTEST_SECONDS else ""
     return f"{printable(what)}: {shown_bytes(count)} in {seconds:.1f} s{rate}, verified"
+
+
+@contextlib.contextmanager
+def moving(sentence: str = NOTHING_LEFT) -> Iterator[None]:
+    """Say what an interruption from here on leaves, unless the error says more."""
+    try:
+        yield
+    except (KeyboardInterrupt, _Terminated) as error:
+        if not getattr(error, "__notes__", ()):
+            error.add_note(sentence)
+        raise
 
 
 @contextlib.contextmanager
@@ -329,21 +304,37 @@ def report_tree(what: str) -> Iterator[Callable[[TreeReport], None]]:
     """Print a tree's result; a tree with failures ends with exit code 1."""
 
     def done(report: TreeReport) -> None:
-        for path in report.skipped:
-            error(f"lockgate: {printable(path)}: skipped, a link to a directory or no plain file")
-        line(summary(f"{what}: {report.files} files", report.bytes_moved, report.seconds))
+        _tell_skipped(report)
+        more = f", {len(report.skipped)} skipped" if report.skipped else ""
+        line(summary(f"{what}: {count_of(report.files, 'file')}{more}", report.bytes_moved, report.seconds))
 
     try:
         yield done
     except TreeIncomplete as problem:
-        failures = problem.report.failures
-        for failure in failures[:_MOST_FAILURES_SHOWN]:
+        report = problem.report
+        _tell_skipped(report)
+        for failure in report.failures[:_MOST_LINES]:
             error(f"lockgate: {printable(str(failure))}")
-        more = len(failures) - _MOST_FAILURES_SHOWN
-        if more > 0:
-            error(f"lockgate: and {more} more")
-        count = problem.report.files
+        _tell_more(len(report.failures))
+        more = f", {len(report.skipped)} skipped" if report.skipped else ""
+        again = "; run it again for the rest" if any(_may_pass(one.error) for one in report.failures) else ""
         error(
-            f"lockgate: {printable(what)}: {len(failures)} failed, {count} copied; run it again for the rest"
+            f"lockgate: {printable(what)}: {len(report.failures)} failed, {report.files} copied{more}{again}"
         )
         raise typer.Exit(1) from problem
+
+
+def _tell_skipped(report: TreeReport) -> None:
+    for path in report.skipped[:_MOST_LINES]:
+        error(f"lockgate: {printable(path)}: skipped: neither a file nor a directory, nor a link to a file")
+    _tell_more(len(report.skipped))
+
+
+def _tell_more(count: int) -> None:
+    if count > _MOST_LINES:
+        error(f"lockgate: and {count - _MOST_LINES} more")
+
+
+def _may_pass(problem: Exception) -> bool:
+    """Tell whether the same might succeed next time: the connection or a passing refusal was to blame."""
+    return isinstance(problem, (TransferError, TransientReplyError))

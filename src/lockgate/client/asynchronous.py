@@ -175,8 +175,8 @@ class AsyncDriver:
         stop = Stop()
 
         def interrupt() -> None:
-            stop.interrupt()
             self.line.shut_down()
+            stop.interrupt()
 
         return await in_worker(lambda: transfer(self.line, self._link, job, stop=stop), interrupt=interrupt)
 

@@ -84,6 +84,55 @@ def test_a_tree_that_is_not_whole_is_exit_1_and_says_what_is_missing(get, tmp_pa
     shown = capsys.readouterr().err
     assert "/in/a b" in shown
     assert "1 failed, 1 copied" in shown
+    # What is in the way stays in the way.
+    assert "run it again" not in shown
+    assert all(line.startswith("lockgate: ") for line in shown.splitlines())
+    assert shown.count("/in/a b") == 1
+
+
+def test_a_folder_that_is_not_there_is_an_error(get, tmp_path, capsys):
+    assert get("/in/a%20b", "nodir/") == 1
+    assert "no local folder nodir/" in capsys.readouterr().err
+    assert files_in(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["-", "/dev/stdout"])
+def test_standard_output_gets_the_bytes_and_nothing_else(get, tmp_path, capfd, name):
+    assert get("/in/a%20b", name) == 0
+    shown = capfd.readouterr()
+    assert shown.out == "12345"
+    assert "5 B in " in shown.err
+    assert files_in(tmp_path) == []
+    assert get("/in/a%20b", name, "--resume") == 2
+    assert get("/in", "-", "-r") == 2
+
+
+def test_links_and_devices_stay_what_they_are(get, tmp_path, capsys):
+    (tmp_path / "null").symlink_to("/dev/null")
+    (tmp_path / "real").write_text("old")
+    (tmp_path / "link").symlink_to("real")
+    (tmp_path / "nowhere").symlink_to("missing")
+    assert get("/in/a%20b", "null") == 0
+    assert get("/in/a%20b", "link") == 0
+    assert get("/in/a%20b", "nowhere") == 1
+    assert "leads nowhere" in capsys.readouterr().err
+    assert all((tmp_path / name).is_symlink() for name in ("null", "link", "nowhere"))
+    assert (tmp_path / "real").read_text() == "12345"
+
+
+def test_a_password_on_the_command_line_is_refused_and_not_repeated(server, capsys, monkeypatch):
+    monkeypatch.setenv("LOCKGATE_PASSWORD", PASSWORD)
+    for word, more in (("get", ["x"]), ("ls", [])):
+        url = f"ftpes://{USER}:s3cret@localhost:{server.port}/in"
+        assert main([word, url, *more, "--ca", str(server.ca_file)]) == 2
+        shown = capsys.readouterr().err
+        assert "LOCKGATE_PASSWORD" in shown
+        assert "s3cret" not in shown
+
+
+def test_a_login_without_a_user_says_that_it_was_anonymous(server, capsys):
+    assert main(["ls", f"ftpes://localhost:{server.port}/", "--ca", str(server.ca_file)]) == 1
+    assert "anonymous" in capsys.readouterr().err
 
 
 def test_ctrl_c_is_exit_130_and_leaves_nothing(get, tmp_path, monkeypatch, capsys):
@@ -95,9 +144,40 @@ def test_ctrl_c_is_exit_130_and_leaves_nothing(get, tmp_path, monkeypatch, capsy
     monkeypatch.setattr(transfers, "_store", interrupt)
     assert get("/in/a%20b") == 130
     assert list(tmp_path.iterdir()) == []
-    assert "interrupted" in capsys.readouterr().err
+    assert "interrupted; nothing half done was left" in capsys.readouterr().err
     assert get("/in", "mine", "-r") == 130
     assert files_in(tmp_path) == []
+
+
+def test_ctrl_c_with_resume_says_where_the_part_is_and_the_next_goes_on(get, tmp_path, monkeypatch, capsys):
+    from lockgate.client import transfers
+
+    def interrupt(target, *arguments, **more):
+        target.write(b"123")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(transfers, "_store", interrupt)
+        assert get("/in/a%20b", "--resume") == 130
+    (part,) = tmp_path.iterdir()
+    shown = capsys.readouterr().err
+    assert part.name in shown
+    assert "resuming goes on there" in shown
+    assert "nothing half done" not in shown
+    assert get("/in/a%20b", "--resume") == 0
+    assert (tmp_path / "a b").read_bytes() == b"12345"
+    assert "2 B in" in capsys.readouterr().out
+
+
+def test_ctrl_c_at_the_password_says_nothing_about_files(get, monkeypatch, capsys):
+    from lockgate.cli import _remote
+
+    def interrupt(self):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_remote._Password, "_find", interrupt)
+    assert get("/in/a%20b") == 130
+    assert capsys.readouterr().err == "lockgate: interrupted\n"
 
 
 def test_help_says_where_a_tree_lands(capsys):

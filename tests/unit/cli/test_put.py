@@ -75,10 +75,60 @@ def test_what_is_not_there_or_is_a_folder_is_an_error(put, server, tree, capsys)
     assert files_in(server.root) == []
 
 
-def test_skipped_links_are_told(put, server, tree, capsys):
-    (tree / "loop").symlink_to(".")
+def test_a_file_with_r_is_told_to_be_one(put, server, tree, capsys):
+    assert put("photos/a.jpg", "/b", "-r") == 1
+    assert capsys.readouterr().err == "lockgate: photos/a.jpg is a file: leave -r out\n"
+    assert files_in(server.root) == []
+
+
+def test_what_is_skipped_is_told_and_counted(put, server, tree, capsys):
+    (tree / "folder").symlink_to(".")
+    (tree / "round").symlink_to("round")
+    os.mkfifo(tree / "pipe")
     assert put("photos", "/in", "-r") == 0
-    assert "loop: skipped" in capsys.readouterr().err
+    shown = capsys.readouterr()
+    for name in ("folder", "round", "pipe"):
+        assert f"lockgate: photos/{name}: skipped" in shown.err
+    assert "2 files, 3 skipped: " in shown.out
+    assert files_in(server.root) == ["in/a.jpg", "in/sub/b.jpg"]
+
+
+def test_what_is_skipped_is_told_beside_failures(put, server, tree, capsys):
+    (tree / "round").symlink_to("round")
+    (server.root / "in" / "a.jpg").mkdir(parents=True)
+    assert put("photos", "/in", "-r") == 1
+    shown = capsys.readouterr().err
+    assert "photos/round: skipped" in shown
+    assert "1 failed, 1 copied, 1 skipped" in shown
+    assert all(line.startswith("lockgate: ") for line in shown.splitlines())
+
+
+def test_one_file_is_one_file(put, server, tmp_path, capsys):
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / "empty").touch()
+    assert put("one", "/in", "-r") == 0
+    shown = capsys.readouterr().out
+    assert "1 file: 0 B in " in shown
+    assert "/s" not in shown
+
+
+def test_standard_input_becomes_the_file_that_is_named(put, server, tmp_path, capsys):
+    url = f"ftpes://{USER}@localhost:{server.port}/b"
+    command = [sys.executable, "-m", "lockgate.cli.main", "put", "-", url, "--ca", str(server.ca_file)]
+    subprocess.run(command, input=b"12345" * 100_000, check=True, timeout=60, capture_output=True)
+    assert (server.root / "b").read_bytes() == b"12345" * 100_000
+    assert put("-", "/") == 2
+    assert "name the file" in capsys.readouterr().err
+    assert put("-", "/b", "--resume") == 2
+    assert put("-", "/b", "-r") == 2
+
+
+def test_an_interrupted_upload_goes_on_with_resume(put, server, tmp_path, capsys):
+    (tmp_path / "a").write_bytes(bytes(range(100)))
+    (server.root / "a").write_bytes(bytes(range(40)))
+    assert put("a", "/", "--resume") == 0
+    assert "60 B in " in capsys.readouterr().out
+    assert (server.root / "a").read_bytes() == bytes(range(100))
 
 
 def test_on_a_terminal_the_password_is_asked_for_and_a_bar_is_drawn(server, tmp_path):
@@ -110,6 +160,7 @@ def test_on_a_terminal_the_password_is_asked_for_and_a_bar_is_drawn(server, tmp_
         assert process.wait(30) == 0
     os.close(ours)
     text = shown.decode()
-    assert "MiB" in text
+    assert "MiB/s" in text
+    assert "/?" not in text
     assert PASSWORD not in text
     assert (server.root / "big").stat().st_size == 30_000_000
