@@ -160,7 +160,7 @@ def test_on_a_terminal_the_password_is_asked_for_and_a_bar_is_drawn(server, tmp_
         assert process.wait(30) == 0
     os.close(ours)
     text = shown.decode()
-    assert "MiB/s" in text
+    assert "iB/s, verified" in text
     assert "/?" not in text
     assert PASSWORD not in text
     assert (server.root / "big").stat().st_size == 30_000_000
