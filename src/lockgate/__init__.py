@@ -11,18 +11,26 @@ from typing import TYPE_CHECKING
 from ._version import __version__
 from .errors import (
     AccountNeeded,
+    AlreadyExists,
     CertificateMismatch,
     CertificateRejected,
     ConfigError,
     ConnectionLost,
     DataLevelRefused,
     DataTlsRefused,
+    DirectoryNotEmpty,
     FileUnavailable,
     HandshakeFailed,
+    IsADirectory,
     LocalProtocolError,
     LockgateError,
     NameRejected,
+    NoSpace,
+    NotADirectory,
+    NotFound,
     NotLoggedIn,
+    PermanentReplyError,
+    PermissionDenied,
     ProtectionRefused,
     RemoteProtocolError,
     ReplyError,
@@ -33,6 +41,8 @@ from .errors import (
     TransferAborted,
     TransferError,
     TransferTimeout,
+    TransientReplyError,
+    TruncatedStream,
     TruncatedTransfer,
 )
 
@@ -40,27 +50,39 @@ if TYPE_CHECKING:
     from .client import aio as aio
     from .client.aio import AsyncClient
     from .client.api import Client, connect
+    from .client.crew import TreeFailure
     from .client.entries import RemoteEntry
+    from .client.options import ConnectArguments
     from .client.progress import Progress
     from .client.transfers import TransferReport
     from .client.trees import TreeIncomplete, TreeProgress, TreeReport
+    from .tls.policy import TrustPolicy
 
 __all__ = [
     "AccountNeeded",
+    "AlreadyExists",
     "AsyncClient",
     "CertificateMismatch",
     "CertificateRejected",
     "Client",
     "ConfigError",
+    "ConnectArguments",
     "ConnectionLost",
     "DataLevelRefused",
     "DataTlsRefused",
+    "DirectoryNotEmpty",
     "FileUnavailable",
     "HandshakeFailed",
+    "IsADirectory",
     "LocalProtocolError",
     "LockgateError",
     "NameRejected",
+    "NoSpace",
+    "NotADirectory",
+    "NotFound",
     "NotLoggedIn",
+    "PermanentReplyError",
+    "PermissionDenied",
     "Progress",
     "ProtectionRefused",
     "RemoteEntry",
@@ -74,34 +96,41 @@ __all__ = [
     "TransferError",
     "TransferReport",
     "TransferTimeout",
+    "TransientReplyError",
+    "TreeFailure",
     "TreeIncomplete",
     "TreeProgress",
     "TreeReport",
+    "TruncatedStream",
     "TruncatedTransfer",
+    "TrustPolicy",
     "__version__",
     "aio",
     "connect",
 ]
 
 _LAZY = {
-    "AsyncClient": "aio",
-    "Client": "api",
-    "Progress": "progress",
-    "RemoteEntry": "entries",
-    "TransferReport": "transfers",
-    "TreeIncomplete": "trees",
-    "TreeProgress": "trees",
-    "TreeReport": "trees",
-    "connect": "api",
+    "AsyncClient": "client.aio",
+    "Client": "client.api",
+    "ConnectArguments": "client.options",
+    "Progress": "client.progress",
+    "RemoteEntry": "client.entries",
+    "TransferReport": "client.transfers",
+    "TreeFailure": "client.crew",
+    "TreeIncomplete": "client.trees",
+    "TreeProgress": "client.trees",
+    "TreeReport": "client.trees",
+    "TrustPolicy": "tls.policy",
+    "connect": "client.api",
 }
-"""Which module of `lockgate.client` a name comes from."""
+"""Which module a name comes from."""
 
 
 def __getattr__(name: str) -> object:
     if name == "aio":
         found: object = importlib.import_module("lockgate.client.aio")
     elif name in _LAZY:
-        found = getattr(importlib.import_module(f"lockgate.client.{_LAZY[name]}"), name)
+        found = getattr(importlib.import_module(f"lockgate.{_LAZY[name]}"), name)
     else:
         raise AttributeError(f"module 'lockgate' has no attribute {name!r}")
     globals()[name] = found

@@ -42,7 +42,33 @@ def connect(address: str, **arguments: Unpack[ConnectArguments]) -> Client:
     Args:
         address: `ftpes://user@host:port` (explicit TLS), `ftps://...` (implicit TLS), `ftp://...` (explicit
             TLS too, unless tls="never"), or a host.
-        **arguments: See `ConnectArguments`.
+        **arguments: The keyword arguments below, the same as in `lockgate.ConnectArguments`.
+
+    Keyword Arguments:
+        user: User name; without one, here and in the URL, "anonymous".
+        password: The password, or a function that gives it when the server asks.
+        account: For servers that ask for an account (332, ACCT).
+        port: The port, where the URL has none.
+        tls: "explicit", "implicit" or "never"; the URL's scheme by default.
+        trust: A CA file, or a certificate's SHA-256 fingerprint, or a `TrustPolicy`.
+        ca: CA certificates, PEM, to be trusted instead of the system's.
+        pin: SHA-256 fingerprint of the server's certificate.
+        verify: False trusts anybody: encryption without authentication.
+        certificate: The client's own certificate chain, PEM.
+        key: Its key, PEM, where it does not stand in `certificate`.
+        tls_version: "1.2" or "1.3": this version only; both by default.
+        timeout: The longest wait for anything, in seconds.
+        active: The server connects to us (PORT, EPRT) instead of we to it (EPSV, PASV).
+        protect: False asks for data connections in clear (RFC 4217 §9).
+        protect_after_login: Send PBSZ and PROT after USER and PASS instead of before (RFC 4217 §10.3).
+        secure: False sends no AUTH yet: call `auth` yourself, then `login` (RFC 4217 §10.3).
+        login: False does not log in yet: call `login` yourself.
+        offer_session: False offers no TLS session on data connections.
+        before_auth: Commands to send in clear before AUTH (RFC 4217 §10.3).
+        ccc: Back to a control connection in clear after the login (RFC 4217 §5); data stays protected.
+        require_close_notify: False takes a data connection's end without close_notify for the end of the
+            file, where the size shows that it is (servers that never send one).
+        random: Where names of temporary files come from.
 
     Raises:
         ProtectionRefused: The server does not give the protection asked for; nothing went out in clear.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -21,6 +22,21 @@ def run(code: str) -> str:
 def test_every_public_name_is_there(name):
     assert getattr(lockgate, name) is not None
     assert name in dir(lockgate)
+
+
+@pytest.mark.parametrize("connect", [lockgate.connect, lockgate.aio.connect])
+def test_the_help_of_connect_names_every_argument(connect):
+    arguments = connect.__doc__.partition("Raises:")[0]
+    described = set(re.findall(r"^ {8}(\w+): ", arguments, re.MULTILINE))
+    assert described == {"address", *lockgate.ConnectArguments.__annotations__}
+
+
+def test_every_local_failure_that_a_caller_meets_has_a_public_name():
+    from lockgate import errors
+
+    kinds = {kind.__name__ for kind in errors.StorageError.__subclasses__()}
+    # A server's storage alone knows a root.
+    assert kinds - {"OutsideRoot"} <= set(lockgate.__all__)
 
 
 def test_an_unknown_name_is_an_attribute_error():

@@ -299,5 +299,5 @@ def test_quit_is_followed_by_the_close_whatever_the_answer(ready):
 
 @pytest.mark.requirement("R959-C-a")
 def test_preliminary_replies_without_end_are_given_up(ready):
-    with pytest.raises(RemoteProtocolError, match="without end"):
+    with pytest.raises(RemoteProtocolError, match="preliminary replies"):
         ready.play(sessions.ccc, "C: CCC\n" + "S: 150 wait\n" * 25)
