@@ -37,6 +37,8 @@ __all__ = [
 
 _STEM = "lockgate"
 _STEM_CHARACTERS = 120
+# Marks the second of two pairs that take turns; no name without a digest behind it has such a character.
+_SUCCESSOR = "_2"
 _LOCK_NAME = ".lockgate.lock"
 # Long enough that a fingerprint that was written down keeps, short of what clients refuse (825 days).
 _VALID_DAYS = 730
@@ -90,8 +92,8 @@ def ensure_certificate(folder: Path, names: Iterable[str] = ()) -> CertificateFi
     """Return the self-signed certificate kept in a folder for these names; make or renew it. Blocks.
 
     Each set of names has a pair of files of its own, so that asking for other names never changes the pair
-    that a running server uses. A pair is kept as long as it is valid for another 30 days and its key fits;
-    several processes may call this at once.
+    that a running server uses. A pair serves as long as it is valid for another 30 days and its key fits; its
+    successor is made beside it, for a server may use it to its end. Several processes may call this at once.
 
     Args:
         folder: Where it is kept; made if missing, for the owner alone.
@@ -102,15 +104,19 @@ def ensure_certificate(folder: Path, names: Iterable[str] = ()) -> CertificateFi
     """
     wanted = tuple(dict.fromkeys([*_ALWAYS_NAMED, *(name for name in names if name)]))
     stem = _stem(wanted)
+    pairs = [(folder / f"{name}.pem", folder / f"{name}.key") for name in (stem, f"{stem}{_SUCCESSOR}")]
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        certificate, key = folder / f"{stem}.pem", folder / f"{stem}.key"
         # Looked at before the lock, so that a folder that cannot be written serves what is in it.
-        found = _usable(certificate, key, wanted)
+        found = _first_usable(pairs, wanted)
         if found is not None:
             return found
         with _locked(folder / _LOCK_NAME):
-            return _usable(certificate, key, wanted) or _write(_self_signed(wanted), certificate, key)
+            found = _first_usable(pairs, wanted)
+            if found is not None:
+                return found
+            certificate, key = next((one for one in pairs if _usable(*one, wanted, days=0) is None), pairs[0])
+            return _write(_self_signed(wanted), certificate, key)
     except OSError as error:
         raise ConfigError(
             f"no certificate can be kept in {folder}: {error.strerror}; set certificate and key in [tls]"
@@ -315,8 +321,14 @@ def _key_pem(key: EllipticCurvePrivateKey) -> bytes:
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
-def _usable(certificate: Path, key: Path, names: tuple[str, ...]) -> CertificateFiles | None:
-    """Return what is on disk if it can be used for these names, else None."""
+def _first_usable(pairs: list[tuple[Path, Path]], names: tuple[str, ...]) -> CertificateFiles | None:
+    return next((found for one in pairs if (found := _usable(*one, names)) is not None), None)
+
+
+def _usable(
+    certificate: Path, key: Path, names: tuple[str, ...], *, days: int = _RENEW_DAYS
+) -> CertificateFiles | None:
+    """Return what is on disk if it can be used for these names for more than so many days, else None."""
     from cryptography import x509
     from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
@@ -328,7 +340,7 @@ def _usable(certificate: Path, key: Path, names: tuple[str, ...]) -> Certificate
         return None
     left = found.not_valid_after_utc - datetime.datetime.now(datetime.UTC)
     if (
-        left <= datetime.timedelta(days=_RENEW_DAYS)
+        left <= datetime.timedelta(days=days)
         or private.public_key() != found.public_key()
         or not all(_general_name(name) in named for name in names)
     ):

@@ -88,6 +88,27 @@ def test_a_certificate_is_renewed_before_its_end(tmp_path, monkeypatch, days, ke
     assert load(second).not_valid_after_utc > now + datetime.timedelta(days=30)
 
 
+def test_a_successor_leaves_a_pair_that_is_still_valid_as_it_is(tmp_path, monkeypatch):
+    monkeypatch.setattr(devcert, "_VALID_DAYS", 29)
+    first = ensure_certificate(tmp_path)
+    before = first.certificate.read_bytes(), first.key.read_bytes()
+    monkeypatch.undo()
+    second = ensure_certificate(tmp_path)
+    assert second.certificate != first.certificate
+    assert (first.certificate.read_bytes(), first.key.read_bytes()) == before
+    assert ensure_certificate(tmp_path) == second
+
+
+def test_an_expired_pair_makes_room_for_the_successor_of_its_successor(tmp_path, monkeypatch):
+    monkeypatch.setattr(devcert, "_VALID_DAYS", -1)
+    first = ensure_certificate(tmp_path)
+    monkeypatch.setattr(devcert, "_VALID_DAYS", 29)
+    assert ensure_certificate(tmp_path).certificate == first.certificate
+    monkeypatch.undo()
+    assert ensure_certificate(tmp_path).certificate != first.certificate
+    assert len(kept_certificates(tmp_path)) == 2
+
+
 def test_a_damaged_file_makes_a_new_certificate(tmp_path):
     first = ensure_certificate(tmp_path)
     first.certificate.write_text("rubbish")
