@@ -518,3 +518,21 @@ def test_an_asyncio_connection_can_be_awaited(server, tls_version):
             await ftp.noop()
 
     asyncio.run(main())
+
+
+def test_the_readmes_example_runs_as_it_stands(start, tmp_path, monkeypatch, capsys):
+    server = start()
+    readme = Path(__file__).parents[2].joinpath("README.md").read_text("utf-8")
+    code = readme.partition("```python\n")[2].partition("```")[0]
+    for there, here in {
+        "ftpes://demo@localhost:2121": f"ftpes://{USER}@localhost:{server.port}",
+        '"PASSWORD"': repr(PASSWORD),
+        '"CERTIFICATE"': repr(str(server.ca_file)),
+    }.items():
+        assert there in code
+        code = code.replace(there, here)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "report.csv").write_text("1,2,3")
+    exec(code, {})
+    assert capsys.readouterr().out == "report.csv 5\n"
+    assert (tmp_path / "copy.csv").read_text() == "1,2,3"

@@ -47,7 +47,7 @@ def dial(options: Options) -> ControlLine:
         try:
             sock = establish.connect(address, options.port, deadline=time.monotonic() + max(share, 0.0))
         except NotOpened as error:
-            _log.debug("! %s: %s", options.address, error)
+            _log.debug("! %s: no connection to %s: %s", options.address, address, error.__cause__)
             failure = error
             continue
         _log.debug("= %s connected to %s", options.address, address)
