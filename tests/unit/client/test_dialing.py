@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
+import threading
 
 import pytest
 
@@ -37,6 +39,21 @@ def test_a_server_without_a_greeting_may_be_one_with_implicit_tls():
         port = listener.getsockname()[1]
         with pytest.raises(TransferTimeout, match="try ftps://"):
             lockgate.connect("127.0.0.1", port=port, timeout=0.2)
+
+
+def test_a_server_that_hangs_up_before_a_greeting_may_be_one_with_implicit_tls_too():
+    def hang_up() -> None:
+        listener.accept()[0].close()
+
+    async def connect(port: int) -> None:
+        await lockgate.aio.connect("127.0.0.1", port=port)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        hanging_up = threading.Thread(target=hang_up)
+        hanging_up.start()
+        with pytest.raises(ConnectionLost, match="try ftps://"):
+            asyncio.run(connect(listener.getsockname()[1]))
+        hanging_up.join()
 
 
 def test_what_is_no_host_name_is_told():
