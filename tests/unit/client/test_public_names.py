@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import subprocess
 import sys
@@ -26,8 +27,8 @@ def test_every_public_name_is_there(name):
 
 @pytest.mark.parametrize("connect", [lockgate.connect, lockgate.aio.connect])
 def test_the_help_of_connect_names_every_argument(connect):
-    arguments = connect.__doc__.partition("Raises:")[0]
-    described = set(re.findall(r"^ {8}(\w+): ", arguments, re.MULTILINE))
+    arguments = inspect.getdoc(connect).partition("Raises:")[0]
+    described = set(re.findall(r"^ {4}(\w+): ", arguments, re.MULTILINE))
     assert described == {"address", *lockgate.ConnectArguments.__annotations__}
 
 
