@@ -39,7 +39,9 @@ from .progress import Meter, ProgressCallback
 
 __all__ = ["TransferReport", "download", "list_directory", "remote_size", "set_binary", "upload"]
 
-_LISTING_BYTES = 256 * 1024 * 1024
+# What a hostile server can make us hold: an entry of a few bytes takes some hundred in memory.
+_LISTING_BYTES = 128 * 1024 * 1024
+_LISTING_LINES = 500_000
 _NO_SUCH_COMMAND = frozenset((500, 501, 502, 504))
 _NO_RESUMING = frozenset((500, 501, 502, 503, 504, 550, 551, 553, 554))
 
@@ -109,15 +111,19 @@ def _listing(peer: Peer, word: str, path: str) -> Conversation[bytes]:
 class _Sink:
     """Keeps a listing in memory, up to a limit."""
 
-    __slots__ = ("data",)
+    __slots__ = ("data", "lines")
 
     def __init__(self) -> None:
         self.data = bytearray()
+        self.lines = 0
 
     def write(self, data: memoryview | bytes, /) -> int:
         if len(self.data) + len(data) > _LISTING_BYTES:
             raise NoSpace(f"the listing is longer than {_LISTING_BYTES} bytes")
         self.data += data
+        self.lines += bytes(data).count(b"\n")
+        if self.lines > _LISTING_LINES:
+            raise NoSpace(f"the listing has more than {_LISTING_LINES} lines")
         return len(data)
 
 

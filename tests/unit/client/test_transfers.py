@@ -17,6 +17,7 @@ from lockgate.errors import (
     FileUnavailable,
     HandshakeFailed,
     IsADirectory,
+    NoSpace,
     NotFound,
     NotLoggedIn,
     ProtectionRefused,
@@ -337,3 +338,14 @@ def test_an_mlsd_that_is_known_and_refused_is_the_error(ready):
     ready.ends = [TransferEnd(final=Reply.of(550, "no such directory"))]
     with pytest.raises(FileUnavailable):
         ready.play(transfers.list_directory, PASSIVE + "T: MLSD /x", "/x")
+
+
+@pytest.mark.parametrize(
+    ("limit", "value"), [("_LISTING_BYTES", 30), ("_LISTING_LINES", 2)], ids=["bytes", "lines"]
+)
+def test_a_listing_without_end_is_given_up(monkeypatch, limit, value):
+    monkeypatch.setattr(transfers, limit, value)
+    sink = transfers._Sink()
+    sink.write(b"a\r\nb\r\n")
+    with pytest.raises(NoSpace):
+        sink.write(b"c\r\n" * 10)
