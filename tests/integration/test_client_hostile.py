@@ -66,6 +66,23 @@ def run(request: pytest.FixtureRequest, certificates: Path) -> Run:
     return call
 
 
+@pytest.fixture
+def blocking_client(certificates: Path) -> Callable[[HostileServer], lockgate.Client]:
+    """Connect the blocking client and keep it, to go on after a failure."""
+
+    def connect_one(server: HostileServer) -> lockgate.Client:
+        return lockgate.connect(
+            "localhost",
+            port=server.port,
+            user="alice",
+            password=PASSWORD,
+            ca=certificates / "ca.pem",
+            timeout=20,
+        )
+
+    return connect_one
+
+
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A CA, a certificate for localhost, another one for localhost, and one for another name."""
@@ -257,7 +274,7 @@ def test_a_download_that_is_cut_is_an_error_though_226_follows(start, run, tmp_p
     assert (tmp_path / "a").read_bytes() == b"old"
 
 
-def test_the_connection_is_in_step_after_a_cut_download(start, run, tmp_path):
+def test_the_connection_is_in_step_after_a_cut_download(start, blocking_client, tmp_path):
     server = start()
 
     def cut(session, argument):
@@ -270,18 +287,11 @@ def test_the_connection_is_in_step_after_a_cut_download(start, run, tmp_path):
     with pytest.raises(TruncatedTransfer):
         run(server, ("download", "/a", tmp_path / "a"))
     server.on["DATA"] = cut
-    with lockgate_client(server, run) as ftp:
+    with blocking_client(server) as ftp:
         with pytest.raises(TruncatedTransfer):
             ftp.download("/a", tmp_path / "a")
         ftp.download("/a", tmp_path / "a")
     assert (tmp_path / "a").read_bytes() == CONTENT
-
-
-def lockgate_client(server, run):
-    ca = next(cell.cell_contents for cell in run.__closure__ if isinstance(cell.cell_contents, Path))
-    return lockgate.connect(
-        "localhost", port=server.port, user="alice", password=PASSWORD, ca=ca / "ca.pem", timeout=20
-    )
 
 
 @pytest.mark.requirement("RTLS-m")
@@ -398,7 +408,9 @@ def test_a_refusal_is_noticed_while_the_data_handshake_waits(start, run, tmp_pat
 
 
 @pytest.mark.requirement("R4217-10.4-c")
-def test_a_522_after_the_handshake_began_is_the_error_and_the_session_goes_on(start, run, tmp_path):
+def test_a_522_after_the_handshake_began_is_the_error_and_the_session_goes_on(
+    start, blocking_client, tmp_path
+):
     server = start()
 
     def refuse(session, argument):
@@ -407,7 +419,7 @@ def test_a_522_after_the_handshake_began_is_the_error_and_the_session_goes_on(st
         session.send("522 not acceptable")
 
     server.on["RETR"] = refuse
-    with lockgate_client(server, run) as ftp:
+    with blocking_client(server) as ftp:
         with pytest.raises(DataTlsRefused):
             ftp.download("/a", tmp_path / "a")
         ftp.noop()
