@@ -9,19 +9,22 @@ import contextlib
 import errno
 import logging
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from ._failures import Translated, storage_error
+from ._kept import KeptParts
 from ._openat2 import rename_exclusively
 from ._tree import Descriptor
-from .base import OffsetBeyondEnd
+from .base import OffsetBeyondEnd, WriteCancelled
 
-__all__ = ["LocalReader", "LocalWriter", "Upload", "copy_content"]
+__all__ = ["Existing", "LocalReader", "LocalWriter", "Upload", "copy_content"]
 
 _log = logging.getLogger(__name__)
-# One copy_file_range call at most this much, so that a signal or a shutdown is not held up for a whole disk.
-_COPY_BYTES: Final = 1 << 30
+# One copy_file_range call at most this much: an ABOR or a shutdown waits for one piece, not for a whole disk.
+# A multiple of every block size, so that file systems which can share blocks do.
+_COPY_BYTES: Final = 16 << 20
 _PIECE_BYTES: Final = 1 << 18
 _CANNOT_COPY: Final = (errno.ENOSYS, errno.EXDEV, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM, errno.EBADF)
 
@@ -75,6 +78,8 @@ class Upload:
         target: The name to publish under.
         working: The hidden name while it is written.
         kept: The hidden name if it is interrupted and kept.
+        parts: Where parts that are kept are counted.
+        is_keepable: An interrupted upload may be kept: nothing was visible under the name at the beginning.
         mode: Permission bits of the published file.
         exclusive: The target's name must be free at the commit.
         fsync: Synchronise file and directory at the commit.
@@ -85,9 +90,26 @@ class Upload:
     target: bytes
     working: bytes
     kept: bytes
+    parts: KeptParts
+    is_keepable: bool
     mode: int
     exclusive: bool
     fsync: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Existing:
+    """The visible content that an upload continues.
+
+    Attributes:
+        source: The target, open for reading since the upload began, whatever the name stands for now.
+        count: How much of it the upload begins with.
+        is_whole: That is all of it.
+    """
+
+    source: Descriptor
+    count: int
+    is_whole: bool
 
 
 class LocalWriter:
@@ -99,17 +121,36 @@ class LocalWriter:
         position: Where the next byte goes.
         is_resumed: The hidden file is a partial that was kept. It is cut to the position only when something
             comes: a data connection that never opens must not cost what was there already.
+        existing: What the hidden file begins with; the writer owns the descriptor in it. It is copied only
+            when something comes: beginning an upload must cost neither time nor space.
     """
 
-    __slots__ = ("_ended", "_is_uncut", "_opened", "_position", "_upload")
+    __slots__ = (
+        "_ended",
+        "_existing",
+        "_is_cancelled",
+        "_is_resumed",
+        "_is_uncut",
+        "_opened",
+        "_position",
+        "_upload",
+    )
 
     def __init__(
-        self, upload: Upload, opened: Descriptor, *, position: int, is_resumed: bool = False
+        self,
+        upload: Upload,
+        opened: Descriptor,
+        *,
+        position: int,
+        is_resumed: bool = False,
+        existing: Existing | None = None,
     ) -> None:
         self._upload = upload
         self._opened = opened
         self._position = position
-        self._is_uncut = is_resumed
+        self._is_resumed = self._is_uncut = is_resumed
+        self._existing = existing
+        self._is_cancelled = False
         self._ended = False
 
     @property
@@ -121,10 +162,11 @@ class LocalWriter:
         """Write all of the bytes; blocks."""
         total = len(data)
         done = 0
+        if not total:
+            return 0
         descriptor = self._opened.number
         try:
-            if self._is_uncut:
-                self._cut()
+            self._begin()
             # Disks nearly always take all at once; the loop is for a full one, where the next write says so.
             done = os.write(descriptor, data)
             while done < total:
@@ -139,6 +181,11 @@ class LocalWriter:
         """Publish the upload under its name in one step; blocks, longer with fsync."""
         if self._ended:
             return
+        existing = self._existing
+        # Still open: its copying did not fail either.
+        if existing is not None and existing.is_whole and existing.source.number >= 0:
+            self.discard()  # nothing was added: the target stays as it is
+            return
         upload = self._upload
         folder = upload.folder.number
         with Translated(upload.path):
@@ -149,8 +196,7 @@ class LocalWriter:
                 os.rename(upload.working, upload.target, src_dir_fd=folder, dst_dir_fd=folder)
         self._ended = True
         # An older partial of this name is answered by this upload: resuming it would mix two files.
-        with contextlib.suppress(OSError):
-            os.unlink(upload.kept, dir_fd=folder)
+        upload.parts.drop(folder, upload.kept)
         if upload.fsync:
             self._synchronise_folder()
         upload.folder.close()
@@ -164,16 +210,21 @@ class LocalWriter:
         folder = upload.folder.number
         with contextlib.suppress(OSError):
             self._opened.close()
+        if self._existing is not None:
+            self._existing.source.close()
         try:
-            if self._is_uncut or (keep and self._position):
-                os.rename(upload.working, upload.kept, src_dir_fd=folder, dst_dir_fd=folder)
-            else:
+            if not ((self._is_uncut or (keep and self._position)) and self._keep()):
                 os.unlink(upload.working, dir_fd=folder)
+                upload.parts.release(folder, upload.kept)
         except FileNotFoundError:
             pass  # removed as stale meanwhile
         except OSError as error:
             _log.warning("! a partial upload stays behind until it is cleaned up: %s", error.strerror)
         upload.folder.close()
+
+    def cancel(self) -> None:
+        """Let the copying of existing content end, now or to come; any thread, does not block."""
+        self._is_cancelled = True
 
     def close(self) -> None:
         """As `discard()` when the upload has not ended yet; never raises."""
@@ -184,16 +235,35 @@ class LocalWriter:
         with contextlib.suppress(Exception):
             self.discard()
 
-    def _cut(self) -> None:
-        os.ftruncate(self._opened.number, self._position)
-        self._is_uncut = False
+    def _begin(self) -> None:
+        """Bring the hidden file to the position where the upload goes on; blocks while content is copied."""
+        if self._is_uncut:
+            os.ftruncate(self._opened.number, self._position)
+            self._is_uncut = False
+        existing = self._existing
+        if existing is not None:
+            # Closed even when it fails: a second try would go on somewhere in the middle.
+            with existing.source as source:
+                copy_content(
+                    source, self._opened.number, existing.count, is_cancelled=lambda: self._is_cancelled
+                )
+            self._existing = None
+
+    def _keep(self) -> bool:
+        upload = self._upload
+        return upload.is_keepable and upload.parts.keep(
+            upload.folder.number,
+            working=upload.working,
+            kept=upload.kept,
+            target=upload.target,
+            was_kept=self._is_resumed,
+        )
 
     def _settle(self) -> None:
         """Bring the file into its final shape; close says what a network file system held back until now."""
         if self._opened.number < 0:
             return
-        if self._is_uncut:
-            self._cut()
+        self._begin()
         os.fchmod(self._opened.number, self._upload.mode)
         if self._upload.fsync:
             os.fsync(self._opened.number)
@@ -209,14 +279,22 @@ class LocalWriter:
             _log.warning("! the directory of an upload was not synchronised: %s", error.strerror)
 
 
-def copy_content(source: int, target: int, count: int) -> None:
+def copy_content(source: int, target: int, count: int, *, is_cancelled: Callable[[], bool]) -> None:
     """Copy bytes between the current positions of two descriptors, inside the kernel where it can; blocks.
 
+    Args:
+        source: Where they are read.
+        target: Where they are written.
+        count: How many.
+        is_cancelled: Asked before each piece.
+
     Raises:
+        WriteCancelled: `is_cancelled` said so.
         OSError: As the kernel says; EIO when the source has become shorter meanwhile.
     """
     left = count
     while left:
+        _check(is_cancelled)
         try:
             moved = os.copy_file_range(source, target, min(left, _COPY_BYTES))
         except (AttributeError, OSError) as error:
@@ -227,6 +305,7 @@ def copy_content(source: int, target: int, count: int) -> None:
             break
         left -= moved
     while left:
+        _check(is_cancelled)
         piece = os.read(source, min(left, _PIECE_BYTES))
         if not piece:
             raise OSError(errno.EIO, "the file became shorter while it was copied")
@@ -234,3 +313,8 @@ def copy_content(source: int, target: int, count: int) -> None:
         view = memoryview(piece)
         while view:
             view = view[os.write(target, view) :]
+
+
+def _check(is_cancelled: Callable[[], bool]) -> None:
+    if is_cancelled():
+        raise WriteCancelled("the upload was ended while the content that it continues was copied")

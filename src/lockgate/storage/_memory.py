@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from lockgate.errors import DirectoryNotEmpty, IsADirectory, NotADirectory, StorageError, shorten
 
-from .base import Entry, EntryKind, OffsetBeyondEnd, WriteMode
+from .base import Entry, EntryKind, OffsetBeyondEnd
 
 __all__ = [
     "MemoryFile",
@@ -22,7 +22,6 @@ __all__ = [
     "check_replaceable",
     "is_occupied",
     "memory_entry",
-    "start_content",
 ]
 
 _numbers = itertools.count(1)
@@ -41,13 +40,12 @@ class MemoryFile:
 
 
 class MemoryFolder:
-    """A directory: its entries, and per name what an interrupted upload left."""
+    """A directory: its entries, and how many uploads into it are under way."""
 
-    __slots__ = ("entries", "kept", "mode", "modified", "number", "uploads")
+    __slots__ = ("entries", "mode", "modified", "number", "uploads")
 
     def __init__(self, *, mode: int, modified: float) -> None:
         self.entries: dict[bytes, MemoryFile | MemoryFolder] = {}
-        self.kept: dict[bytes, bytes] = {}
         self.uploads = 0
         self.mode = mode
         self.modified = modified
@@ -117,32 +115,23 @@ class MemoryStart:
     """What an upload begins with.
 
     Attributes:
-        content: Its first bytes.
-        resumed: The whole kept partial that they come from, b"" if they do not.
+        content: The whole of what it continues.
+        count: How many bytes of it.
+        is_visible: It is a file's content.
+        is_resumed: It is a kept partial, which the upload has taken away.
+        is_keepable: What comes may be kept when the upload is interrupted.
     """
 
     content: bytes = b""
-    resumed: bytes = b""
+    count: int = 0
+    is_visible: bool = False
+    is_resumed: bool = False
+    is_keepable: bool = True
 
-
-def start_content(
-    folder: MemoryFolder, name: bytes, existing: MemoryFile | None, *, mode: WriteMode, offset: int
-) -> MemoryStart:
-    """Return what an upload begins with; resuming takes the kept partial away."""
-    if mode is WriteMode.APPEND:
-        if existing is not None:
-            return MemoryStart(existing.content)
-        kept = folder.kept.pop(name, b"")
-        return MemoryStart(kept, resumed=kept)
-    if mode is not WriteMode.RESUME:
-        return MemoryStart()
-    if name in folder.kept and len(folder.kept[name]) >= offset:
-        kept = folder.kept.pop(name)
-        return MemoryStart(kept[:offset], resumed=kept)
-    stored = existing.content if existing is not None else folder.kept.get(name, b"")
-    if offset > len(stored):
-        raise OffsetBeyondEnd(f"cannot continue at {offset}: only {len(stored)} bytes are stored")
-    return MemoryStart(stored[:offset])
+    @property
+    def is_whole_file(self) -> bool:
+        """Whether an upload that adds nothing leaves the visible file as it is."""
+        return self.is_visible and self.count == len(self.content)
 
 
 def is_occupied(folder: MemoryFolder) -> bool:

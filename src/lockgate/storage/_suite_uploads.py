@@ -1,17 +1,17 @@
-"""The storage suite, uploads: what shows when, and what an interrupted one leaves; see `conformance`."""
+"""The storage suite, uploads: what shows when, and how they go on; see `conformance`."""
 
 from __future__ import annotations
 
 from lockgate.errors import AlreadyExists, IsADirectory, NameRejected, NotADirectory, NotFound, StorageError
 
 from ._suite_tools import content, keep_partial, names, put, refused
-from .base import OffsetBeyondEnd, Storage, WriteMode
+from .base import OffsetBeyondEnd, Storage, WriteCancelled, WriteMode
 
 __all__ = ["UploadSuite"]
 
 
 class UploadSuite:
-    """Uploads: what shows when, and what an interrupted one leaves."""
+    """Uploads: what shows when, and how they go on."""
 
     def test_an_upload_shows_only_when_it_is_committed(self, storage: Storage) -> None:
         upload = storage.open_write("/new", WriteMode.REPLACE)
@@ -85,13 +85,58 @@ class UploadSuite:
         upload.commit()
         assert content(storage, "/file") == b"half+half"
 
-    def test_a_failed_append_leaves_the_old_content_and_can_go_on(self, storage: Storage) -> None:
+    def test_a_failed_append_leaves_the_old_content_and_nothing_else(self, storage: Storage) -> None:
         put(storage, "/file", b"old")
         upload = storage.open_write("/file", WriteMode.APPEND)
         upload.write(b"+n")
         upload.discard(keep=True)
-        assert (content(storage, "/file"), storage.resumable_size("/file")) == (b"old", 5)
-        upload = storage.open_write("/file", WriteMode.RESUME, offset=5)
+        assert (content(storage, "/file"), storage.resumable_size("/file")) == (b"old", None)
+        storage.remove("/file")
+        assert storage.resumable_size("/file") is None
+
+    def test_an_append_of_nothing_leaves_the_target_as_it_was(self, storage: Storage) -> None:
+        for path, old in (("/file", b"old"), ("/empty", b"")):
+            put(storage, path, old)
+            storage.set_modified(path, 1_500_000_000)
+            before = storage.stat(path)
+            for mode, offset in ((WriteMode.APPEND, 0), (WriteMode.RESUME, len(old))):
+                upload = storage.open_write(path, mode, offset=offset)
+                assert (upload.write(b""), upload.position) == (0, len(old))
+                upload.commit()
+                assert (storage.stat(path), content(storage, path)) == (before, old)
+
+    def test_an_upload_continues_the_content_of_its_beginning(self, storage: Storage) -> None:
+        for mode, offset in ((WriteMode.APPEND, 0), (WriteMode.RESUME, 3)):
+            for replacement in (b"other", None):
+                put(storage, "/file", b"old")
+                upload = storage.open_write("/file", mode, offset=offset)
+                if replacement is None:
+                    storage.remove("/file")
+                else:
+                    put(storage, "/file", replacement)
+                upload.write(b"+new")
+                upload.commit()
+                assert content(storage, "/file") == b"old+new"
+
+    def test_a_cancelled_upload_copies_nothing_and_leaves_the_target(self, storage: Storage) -> None:
+        put(storage, "/file", b"old")
+        upload = storage.open_write("/file", WriteMode.APPEND)
+        upload.cancel()
+        with refused(WriteCancelled):
+            upload.write(b"+new")
+        upload.discard(keep=True)
+        cut = storage.open_write("/file", WriteMode.RESUME, offset=1)
+        cut.cancel()
+        with refused(WriteCancelled):
+            cut.commit()
+        cut.discard()
+        assert (content(storage, "/file"), names(storage)) == (b"old", ["file"])
+
+    def test_what_has_begun_is_not_cancelled(self, storage: Storage) -> None:
+        put(storage, "/file", b"old")
+        upload = storage.open_write("/file", WriteMode.APPEND)
+        upload.write(b"+n")
+        upload.cancel()
         upload.write(b"ew")
         upload.commit()
         assert content(storage, "/file") == b"old+new"
@@ -150,14 +195,6 @@ class UploadSuite:
         upload.commit()
         assert (before, content(storage, "/file")) == (b"0123456789", b"0123ab")
 
-    def test_resuming_past_a_short_partial_starts_from_the_target(self, storage: Storage) -> None:
-        put(storage, "/file", b"0123456789")
-        keep_partial(storage, "/file", b"ab")
-        upload = storage.open_write("/file", WriteMode.RESUME, offset=10)
-        upload.write(b"+")
-        upload.commit()
-        assert content(storage, "/file") == b"0123456789+"
-
     def test_an_offset_beyond_the_end_is_refused(self, storage: Storage) -> None:
         put(storage, "/file", b"0123")
         keep_partial(storage, "/partial", b"012")
@@ -171,15 +208,6 @@ class UploadSuite:
         for mode, offset in ((WriteMode.REPLACE, 2), (WriteMode.APPEND, 2), (WriteMode.RESUME, -1)):
             with refused(StorageError):
                 storage.open_write("/file", mode, offset=offset)
-
-    def test_a_whole_upload_ends_the_older_partial(self, storage: Storage) -> None:
-        keep_partial(storage, "/file", b"half")
-        put(storage, "/file", b"whole")
-        assert storage.resumable_size("/file") is None
-
-    def test_nothing_received_is_nothing_kept(self, storage: Storage) -> None:
-        keep_partial(storage, "/file", b"")
-        assert storage.resumable_size("/file") is None
 
     def test_of_two_uploads_to_one_name_the_last_commit_wins(self, storage: Storage) -> None:
         first = storage.open_write("/file", WriteMode.REPLACE)
@@ -211,7 +239,7 @@ class UploadSuite:
         with refused(AlreadyExists):
             upload.commit()
         upload.discard(keep=True)
-        assert (content(storage, "/file"), storage.resumable_size("/file")) == (b"early", 4)
+        assert (content(storage, "/file"), storage.resumable_size("/file")) == (b"early", None)
 
     def test_unique_uploads_get_names_of_their_own(self, storage: Storage) -> None:
         storage.make_directory("/in")

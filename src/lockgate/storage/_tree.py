@@ -113,13 +113,23 @@ class Tree:
         fchmod does not take O_PATH descriptors and an ordinary one needs read permission, which the owner may
         have taken from himself; the descriptor's own magic link needs neither and cannot be swapped by
         anybody.
+
+        Raises:
+            PermissionDenied: It is the root, by whatever name, or neither a file nor a directory.
         """
         has_links = _has_descriptor_links()
         with self.open(parts, O_PATH if has_links else _READ) as descriptor:
-            mode = os.fstat(descriptor).st_mode
+            status = os.fstat(descriptor)
+            mode = status.st_mode
+            if self._is_root(status):
+                raise PermissionDenied("the root itself is not changed")
             if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
                 raise PermissionDenied("neither a file nor a directory: it is not changed")
             yield f"/proc/self/fd/{descriptor}" if has_links else descriptor
+
+    def _is_root(self, status: os.stat_result) -> bool:
+        root = self._root
+        return root is not None and os.path.samestat(status, os.fstat(root.number))
 
 
 def check_regular(status: os.stat_result) -> None:

@@ -1,9 +1,11 @@
 """Beginning an upload on the local disk: which content it starts from, under which hidden name it grows.
 
-The existing target is only ever read here. Every upload has a hidden file of its own beside the target (so
-that the commit is a rename within one directory); an interrupted one that is kept has one fixed hidden name
-per target, and whoever resumes it first takes it away under a name of his own, so that no two uploads ever
-write to one file.
+The existing target is only ever opened for reading here; it is copied when the upload's first bytes come.
+Where something is visible under the name, the upload has to do with that and with no kept part.
+
+Every upload has a hidden file of its own beside the target (so that the commit is a rename within one
+directory); an interrupted one that is kept has one fixed hidden name per target, and whoever resumes it first
+takes it away under a name of his own, so that no two uploads ever write to one file.
 """
 
 from __future__ import annotations
@@ -15,12 +17,13 @@ from dataclasses import dataclass
 
 from lockgate.errors import AlreadyExists, IsADirectory, PermissionDenied, shorten
 
-from ._handles import LocalWriter, Upload, copy_content
+from ._handles import Existing, LocalWriter, Upload
+from ._kept import KeptParts, kept_size
 from ._names import HiddenNames
 from ._tree import Descriptor, Tree, check_regular
 from .base import OffsetBeyondEnd, WriteMode
 
-__all__ = ["UploadSettings", "begin_upload", "kept_size"]
+__all__ = ["UploadSettings", "begin_upload"]
 
 _WRITE = os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
@@ -31,11 +34,13 @@ class UploadSettings:
 
     Attributes:
         names: The hidden names.
+        parts: The kept parts.
         fsync: Synchronise at the commit.
         file_mode: Permission bits of new files.
     """
 
     names: HiddenNames
+    parts: KeptParts
     fsync: bool
     file_mode: int
 
@@ -76,28 +81,24 @@ def _begin(
         target=target,
         working=settings.names.working(target),
         kept=settings.names.kept(target),
+        parts=settings.parts,
+        # Over an existing target a part would be of no use; nobody knows the name of a unique upload.
+        is_keepable=existing is None and mode is not WriteMode.CREATE_NEW,
         # As writing into the file would have left it; set-uid and the like do not survive new content.
         mode=settings.file_mode if replaced is None else replaced.st_mode & 0o777,
         exclusive=mode is WriteMode.CREATE_NEW,
         fsync=settings.fsync,
     )
-    if mode is WriteMode.RESUME:
-        return _resume(tree, upload, parts, offset=offset, has_target=replaced is not None)
-    if mode is WriteMode.APPEND:
-        if replaced is not None:
-            return _copy_on_write(tree, upload, parts, count=None)
-        size = kept_size(folder.number, upload.kept)
-        return (_take_kept(upload, size) if size else None) or _fresh(upload)
-    return _fresh(upload)
-
-
-def kept_size(folder: int, kept: bytes) -> int | None:
-    """Return the length of a kept partial upload, None without one."""
-    try:
-        status = os.stat(kept, dir_fd=folder, follow_symlinks=False)
-    except FileNotFoundError:
-        return None
-    return status.st_size if stat.S_ISREG(status.st_mode) else None
+    if mode not in (WriteMode.APPEND, WriteMode.RESUME):
+        return _fresh(upload)
+    wanted = offset if mode is WriteMode.RESUME else None
+    if existing is None:
+        return _continue_kept(upload, offset=wanted)
+    # What is visible is what SIZE and RETR speak of: a part that is older than it must not come back.
+    upload.parts.drop(folder.number, upload.kept)
+    if replaced is not None:
+        return _continue_target(tree, upload, parts, count=wanted)
+    return _continue_nothing(upload, offset=wanted, size=0)
 
 
 def _look_at_target(tree: Tree, folder: int, parts: Sequence[bytes]) -> os.stat_result | None:
@@ -133,18 +134,20 @@ def _create(upload: Upload) -> Descriptor:
     return Descriptor(os.open(upload.working, flags, 0o600, dir_fd=upload.folder.number))
 
 
-def _resume(
-    tree: Tree, upload: Upload, parts: Sequence[bytes], *, offset: int, has_target: bool
-) -> LocalWriter:
-    size = kept_size(upload.folder.number, upload.kept)
-    if size is not None and size >= offset:
-        writer = _take_kept(upload, offset)
+def _continue_kept(upload: Upload, *, offset: int | None) -> LocalWriter:
+    """Go on with the kept part, if there is one, at an offset (None: at its end)."""
+    size = kept_size(upload.folder.number, kept=upload.kept, target=upload.target)
+    wanted = offset if offset is not None else size
+    if size is not None and wanted is not None and size >= wanted:
+        writer = _take_kept(upload, wanted)
         if writer is not None:
             return writer
-    if has_target:
-        return _copy_on_write(tree, upload, parts, count=offset)
+    return _continue_nothing(upload, offset=offset, size=size or 0)
+
+
+def _continue_nothing(upload: Upload, *, offset: int | None, size: int) -> LocalWriter:
     if offset:
-        raise OffsetBeyondEnd(f"cannot continue at {offset}: only {size or 0} bytes are stored")
+        raise OffsetBeyondEnd(f"cannot continue at {offset}: only {size} bytes are stored")
     return _fresh(upload)
 
 
@@ -166,18 +169,16 @@ def _take_kept(upload: Upload, offset: int) -> LocalWriter | None:
     return LocalWriter(upload, opened, position=offset, is_resumed=True)
 
 
-def _copy_on_write(tree: Tree, upload: Upload, parts: Sequence[bytes], *, count: int | None) -> LocalWriter:
-    """Begin with the first `count` bytes of the target (None: all of it)."""
+def _continue_target(tree: Tree, upload: Upload, parts: Sequence[bytes], *, count: int | None) -> LocalWriter:
+    """Go on behind the first `count` bytes of the target (None: all of it), which are copied later."""
     source, status = tree.open_regular(parts)
     wanted = status.st_size if count is None else count
-    with source as descriptor:
-        if wanted > status.st_size:
-            raise OffsetBeyondEnd(f"cannot continue at {wanted}: only {status.st_size} bytes are stored")
-        opened = _create(upload)
-        writer = LocalWriter(upload, opened, position=wanted)
-        try:
-            copy_content(descriptor, opened.number, wanted)
-        except BaseException:
-            writer.discard()
-            raise
-    return writer
+    try:
+        if wanted <= status.st_size:
+            existing = Existing(source, wanted, is_whole=wanted == status.st_size)
+            return LocalWriter(upload, _create(upload), position=wanted, existing=existing)
+    except BaseException:
+        source.close()
+        raise
+    source.close()
+    raise OffsetBeyondEnd(f"cannot continue at {wanted}: only {status.st_size} bytes are stored")

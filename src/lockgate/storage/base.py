@@ -24,6 +24,7 @@ __all__ = [
     "OffsetBeyondEnd",
     "ReadHandle",
     "Storage",
+    "WriteCancelled",
     "WriteHandle",
     "WriteMode",
 ]
@@ -31,6 +32,10 @@ __all__ = [
 
 class OffsetBeyondEnd(StorageError):
     """A restart offset lies behind the end of what is stored (RFC 3659 section 5)."""
+
+
+class WriteCancelled(StorageError):
+    """An upload was ended by `WriteHandle.cancel` while the content that it continues was copied."""
 
 
 class EntryKind(Enum):
@@ -45,14 +50,18 @@ class EntryKind(Enum):
 class WriteMode(Enum):
     """How an upload relates to what is already stored under its name.
 
+    What is visible under a name is what counts: SIZE and RETR speak of it, so APPEND and RESUME continue it
+    and nothing else. A kept partial upload counts only while nothing is visible; it is dropped when something
+    takes its name. It shows in no listing and by no `Storage.stat`, only by `Storage.resumable_size`.
+
     Attributes:
         REPLACE: The upload is the whole new content (STOR).
-        APPEND: The upload continues the existing content; without a target, a kept partial upload; without
-            either, it is the whole content (APPE).
+        APPEND: The upload continues the existing content; without a target, a kept partial upload, of the
+            size that `Storage.resumable_size` tells; without either, it is the whole content (APPE).
         CREATE_NEW: The name must be free, when the upload begins and when it is committed (STOU).
-        RESUME: The upload continues at an offset: on the kept partial upload if that reaches so far, else on
-            the existing content (REST and STOR). Whatever was stored behind the offset is gone once the
-            upload is committed.
+        RESUME: The upload continues at an offset of the existing content; without a target, of a kept partial
+            upload (REST and STOR). Whatever was stored behind the offset is gone once the upload is
+            committed.
     """
 
     REPLACE = "replace"
@@ -142,8 +151,8 @@ class ReadHandle(Protocol):
 class WriteHandle(Protocol):
     """An upload under way, seen by nobody before `commit`.
 
-    Used by one thread at a time; every call may block. It ends with exactly one of `commit`, `discard` and
-    `close`; later calls of these do nothing.
+    Used by one thread at a time, except for `cancel`; every other call may block. It ends with exactly one of
+    `commit`, `discard` and `close`; later calls of these do nothing.
     """
 
     @property
@@ -154,18 +163,23 @@ class WriteHandle(Protocol):
     def write(self, data: memoryview | bytes) -> int:
         """Write all of the bytes and return their number.
 
+        The first bytes of an upload that continues existing content wait until that has been copied.
+
         Raises:
             NoSpace: The disk or the quota is full; what fitted is written and may be kept.
+            WriteCancelled: `cancel` ended the copying.
         """
         ...
 
     def commit(self) -> None:
         """Publish the upload under its name in one step, synchronised to the disk if so configured.
 
-        When it raises, the target is untouched and the upload still open: `discard` it.
+        When it raises, the target is untouched and the upload still open: `discard` it. An upload that adds
+        nothing to the whole of the existing content leaves the target as it is.
 
         Raises:
             AlreadyExists: The mode was CREATE_NEW and somebody took the name meanwhile.
+            WriteCancelled: `cancel` ended the copying of existing content.
         """
         ...
 
@@ -175,7 +189,15 @@ class WriteHandle(Protocol):
         Args:
             keep: Keep what was written, hidden, so that APPEND and RESUME can go on there (an interrupted
                 upload); otherwise delete it (a refused or aborted one). An upload that resumed a kept partial
-                and wrote nothing gives it back as it was, either way.
+                and wrote nothing gives it back as it was, either way. Nothing is kept where something is or
+                was visible under the name, of CREATE_NEW, and where the storage keeps too much already.
+        """
+        ...
+
+    def cancel(self) -> None:
+        """Let the copying of existing content end soon, now or to come, with `WriteCancelled`.
+
+        Any thread; does not block. Changes nothing else: the upload still wants its `discard`.
         """
         ...
 
@@ -222,8 +244,8 @@ class Storage(Protocol):
         """Begin an upload; the existing target stays as it is until `WriteHandle.commit`.
 
         Two uploads to one name do not disturb each other: each has its own hidden content, the last commit
-        wins. APPEND and RESUME begin with a copy of the existing content, which takes its time for large
-        files.
+        wins. The content that APPEND and RESUME continue is that of now; it is opened here, and copied by the
+        first `WriteHandle.write` (or the commit), which takes its time for large files.
 
         Args:
             path: The target; its parent must exist.
@@ -247,7 +269,7 @@ class Storage(Protocol):
         ...
 
     def remove(self, path: str) -> None:
-        """Remove a file or a link (not what it points to), and a kept partial upload of that name.
+        """Remove a file or a link (not what it points to); an older kept partial goes with it.
 
         Raises:
             IsADirectory: The path is a directory.
@@ -255,7 +277,7 @@ class Storage(Protocol):
         ...
 
     def make_directory(self, path: str) -> None:
-        """Make a directory; its parent must exist.
+        """Make a directory; its parent must exist. A kept partial upload of that name is dropped.
 
         Raises:
             AlreadyExists: The name is taken.
@@ -274,7 +296,7 @@ class Storage(Protocol):
     def rename(self, source: str, target: str) -> None:
         """Give something another name in one step, replacing an existing file (RFC 959 RNFR, RNTO).
 
-        A caller that does not want this asks `stat` first.
+        A caller that does not want this asks `stat` first. Kept partials of both names are dropped.
 
         Raises:
             IsADirectory: A file would replace a directory.
@@ -285,19 +307,27 @@ class Storage(Protocol):
         ...
 
     def set_modified(self, path: str, timestamp: float) -> None:
-        """Set the time of the last change, in seconds since 1970 UTC (MFMT)."""
+        """Set the time of the last change, in seconds since 1970 UTC (MFMT).
+
+        Raises:
+            PermissionDenied: The path leads to the root: it is the operator's.
+        """
         ...
 
     def set_mode(self, path: str, mode: int) -> None:
         """Set the permission bits (SITE CHMOD).
 
         Raises:
-            PermissionDenied: The mode has bits beyond 0o777: set-uid, set-gid and sticky are not for clients.
+            PermissionDenied: The mode has bits beyond 0o777 (set-uid, set-gid and sticky are not for
+                clients), or the path leads to the root: it is the operator's.
         """
         ...
 
     def resumable_size(self, path: str) -> int | None:
-        """Return how many bytes of an interrupted upload to this name are kept, or None; never NotFound."""
+        """Return how many bytes of an interrupted upload to this name are kept; never NotFound.
+
+        None without one, and while something is visible under the name: its own size counts then.
+        """
         ...
 
     def close(self) -> None:

@@ -30,10 +30,11 @@ from lockgate.errors import (
 
 from ._failures import Translated, storage_error
 from ._handles import LocalReader, LocalWriter
+from ._kept import KEPT_LIMIT, KeptParts, kept_size
 from ._names import HIDDEN_PREFIX, HiddenNames, from_bytes, unique_name
 from ._scan import LocalScan, local_entry
 from ._tree import Descriptor, Tree
-from ._uploads import UploadSettings, begin_upload, kept_size
+from ._uploads import UploadSettings, begin_upload
 from .base import Entry, WriteMode
 
 __all__ = ["LocalStorage"]
@@ -54,7 +55,10 @@ class LocalStorage:
         fsync: Synchronise each upload to the disk before it is acknowledged.
         umask: Permission bits that new files and directories do not get.
         hidden_prefix: What the backend's own hidden files start with; clients can neither see nor make such
-        names. use_openat2: None asks the kernel; False forces the component walk.
+            names.
+        kept_limit: How many parts of interrupted uploads are kept at most, in the whole tree; when there are
+            so many, the newest is not kept. Those count that this object has kept within the last day.
+        use_openat2: None asks the kernel; False forces the component walk.
 
     Raises:
         StorageError: The root cannot be opened.
@@ -67,10 +71,14 @@ class LocalStorage:
         fsync: bool = False,
         umask: int = 0o027,
         hidden_prefix: str = HIDDEN_PREFIX,
+        kept_limit: int = KEPT_LIMIT,
         use_openat2: bool | None = None,
     ) -> None:
         self._names = HiddenNames(hidden_prefix)
-        self._settings = UploadSettings(names=self._names, fsync=fsync, file_mode=0o666 & ~umask)
+        self._parts = KeptParts(kept_limit)
+        self._settings = UploadSettings(
+            names=self._names, parts=self._parts, fsync=fsync, file_mode=0o666 & ~umask
+        )
         self._folder_mode = 0o777 & ~umask
         with Translated("/"):
             self._tree = Tree(root, use_openat2)
@@ -117,7 +125,7 @@ class LocalStorage:
         parts = self._existing_name(path)
         with Translated(path), self._tree.folder(parts[:-1]) as folder:
             os.unlink(parts[-1], dir_fd=folder)
-            _unlink_if_there(self._names.kept(parts[-1]), folder)
+            self._parts.drop(folder, self._names.kept(parts[-1]))
 
     def make_directory(self, path: str) -> None:
         """Make a directory."""
@@ -126,6 +134,7 @@ class LocalStorage:
             raise AlreadyExists("the root is there already")
         with Translated(path), self._tree.folder(parts[:-1]) as folder:
             os.mkdir(parts[-1], self._folder_mode, dir_fd=folder)
+            self._parts.drop(folder, self._names.kept(parts[-1]))
 
     def remove_directory(self, path: str) -> None:
         """Remove an empty directory; kept partial uploads in it go with it."""
@@ -154,6 +163,9 @@ class LocalStorage:
                 os.rename(old[-1], new[-1], src_dir_fd=old_number, dst_dir_fd=new_number)
             except OSError as error:
                 raise _rename_error(error, source, target) from error
+            # Neither the name that is free now nor the one that is taken stands for an older part.
+            self._parts.drop(old_number, self._names.kept(old[-1]))
+            self._parts.drop(new_number, self._names.kept(new[-1]))
 
     def set_modified(self, path: str, timestamp: float) -> None:
         """Set the time of the last change, in seconds since 1970 UTC; the time of access stays."""
@@ -176,11 +188,11 @@ class LocalStorage:
             os.chmod(held, mode)  # noqa: PTH101 - held may be a descriptor
 
     def resumable_size(self, path: str) -> int | None:
-        """Return how many bytes of an interrupted upload to this name are kept, or None."""
+        """Return how many bytes of an interrupted upload are kept for a name that is free, else None."""
         try:
             parts = self._existing_name(path)
             with Translated(path), self._tree.folder(parts[:-1]) as folder:
-                return kept_size(folder, self._names.kept(parts[-1]))
+                return kept_size(folder, kept=self._names.kept(parts[-1]), target=parts[-1])
         except (NotFound, NotADirectory, PermissionDenied):
             return None
 
@@ -230,7 +242,7 @@ class LocalStorage:
                 told = "the directory has entries" if visible else "an upload into the directory is under way"
                 raise DirectoryNotEmpty(f"{told}: {shorten(path)}")
             for entry in names:
-                _unlink_if_there(os.fsencode(entry), folder)
+                self._parts.drop(folder, os.fsencode(entry))
 
     def _clean_folder(
         self, found: Iterator[os.DirEntry[str]], folder: int, limit: float
@@ -244,18 +256,10 @@ class LocalStorage:
                 elif self._names.is_partial(entry.name):
                     status = entry.stat(follow_symlinks=False)
                     if stat.S_ISREG(status.st_mode) and status.st_mtime < limit:
-                        os.unlink(entry.name, dir_fd=folder)
-                        removed += 1
+                        removed += self._parts.drop(folder, os.fsencode(entry.name))
             except OSError:
                 continue  # taken over by its owner, or not for us
         return below, removed
-
-
-def _unlink_if_there(name: bytes, folder: int) -> None:
-    try:
-        os.unlink(name, dir_fd=folder)
-    except FileNotFoundError:
-        return
 
 
 def _rename_error(error: OSError, source: str, target: str) -> StorageError:

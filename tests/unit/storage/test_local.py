@@ -24,8 +24,9 @@ from lockgate.errors import (
     PermissionDenied,
     StorageError,
 )
-from lockgate.storage import _handles, _openat2, _uploads
+from lockgate.storage import _openat2, _uploads
 from lockgate.storage._handles import Upload
+from lockgate.storage._kept import KeptParts
 from lockgate.storage._names import HiddenNames
 from lockgate.storage._tree import Tree
 from lockgate.storage.base import WriteMode
@@ -116,14 +117,15 @@ def test_new_content_does_not_inherit_set_uid(storage: LocalStorage, tmp_path: P
     assert mode_of(tmp_path / "file") == 0o755
 
 
-def test_a_failed_commit_leaves_the_target_and_can_be_kept(storage: LocalStorage, tmp_path: Path) -> None:
+def test_a_failed_commit_leaves_the_target_and_nothing_else(storage: LocalStorage, tmp_path: Path) -> None:
     upload = storage.open_write("/file", WriteMode.REPLACE)
     upload.write(b"late")
     (tmp_path / "file").mkdir()
     with refused(IsADirectory):
         upload.commit()
     upload.discard(keep=True)
-    assert (names(storage), storage.resumable_size("/file")) == (["file"], 4)
+    assert (names(storage), storage.resumable_size("/file")) == (["file"], None)
+    assert os.listdir(tmp_path) == ["file"]
 
 
 def test_a_forgotten_upload_leaves_no_file(storage: LocalStorage, tmp_path: Path) -> None:
@@ -271,28 +273,17 @@ def test_a_reader_can_be_handed_to_sendfile(storage: LocalStorage, tmp_path: Pat
     assert ((tmp_path / "out").read_bytes(), bytes(rest[:count])) == (b"456", b"789")
 
 
-def test_a_large_file_is_copied_before_it_is_continued(
-    storage: LocalStorage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    data = os.urandom(1_000_003)
-    put(storage, "/file", data)
-    for has_kernel_copy in (True, False):
-        if not has_kernel_copy:  # a file system or system without copy_file_range
-            monkeypatch.delattr(os, "copy_file_range")
-        upload = storage.open_write("/file", WriteMode.RESUME, offset=1_000_001)
-        upload.write(b"end")
-        upload.commit()
-        assert content(storage, "/file") == data[:1_000_001] + b"end"
-
-
-def test_a_copy_of_a_file_that_shrinks_fails(tmp_path: Path) -> None:
-    (tmp_path / "short").write_bytes(b"123")
-    with (
-        open(tmp_path / "short", "rb") as source,
-        open(tmp_path / "copy", "wb") as target,
-        pytest.raises(OSError, match="became shorter"),
-    ):
-        _handles.copy_content(source.fileno(), target.fileno(), 4)
+def test_the_root_is_not_changed_by_a_link_to_it_either(storage: LocalStorage, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "up").symlink_to("..")
+    before = os.stat(tmp_path)
+    for path in ("/", "/folder/up"):
+        with refused(PermissionDenied):
+            storage.set_mode(path, 0o700)
+        with refused(PermissionDenied):
+            storage.set_modified(path, 5)
+    after = os.stat(tmp_path)
+    assert (after.st_mode, after.st_mtime_ns) == (before.st_mode, before.st_mtime_ns)
 
 
 def test_an_exclusive_rename_works_without_renameat2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -405,6 +396,8 @@ def test_a_partial_that_became_shorter_is_put_back(storage: LocalStorage, tmp_pa
             target=b"file",
             working=HiddenNames().working(b"file"),
             kept=HiddenNames().kept(b"file"),
+            parts=KeptParts(),
+            is_keepable=True,
             mode=0o600,
             exclusive=False,
             fsync=False,
