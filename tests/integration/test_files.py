@@ -165,6 +165,21 @@ def test_site_chmod_sets_permission_bits_and_nothing_else(
     assert stat.S_IMODE(path.stat().st_mode) == expected
 
 
+@pytest.mark.parametrize("name", ["/", "..", ".", "../../.", "/."])
+def test_the_root_itself_is_not_a_clients_to_change(server: LiveServer, client: RawClient, name: str) -> None:
+    before = server.root.stat()
+    for line in (
+        f"SITE CHMOD 000 {name}",
+        f"MFMT 20000101000000 {name}",
+        f"RNFR {name}",
+        f"DELE {name}",
+        f"RMD {name}",
+    ):
+        client.expect(line, 550)
+    after = server.root.stat()
+    assert (after.st_mode, after.st_mtime_ns) == (before.st_mode, before.st_mtime_ns)
+
+
 def test_an_upload_keeps_the_mode_of_the_file_it_replaces(server: LiveServer, client: RawClient) -> None:
     path = server.root / "kept-mode.txt"
     path.write_bytes(b"old")

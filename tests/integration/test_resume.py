@@ -6,9 +6,9 @@ import os
 from collections.abc import Callable
 
 import pytest
-from endings import cut, hidden_files
+from endings import cut, hidden_files, reset
 from live_server import PASSWORD, LiveServer, cheap_hash
-from raw_client import RawClient
+from raw_client import RawClient, read_all
 
 Connect = Callable[..., RawClient]
 Start = Callable[..., LiveServer]
@@ -142,13 +142,101 @@ def test_another_account_sees_nothing_of_an_interrupted_upload(start: Start, con
     connect(server).log_in("bob").expect("SIZE mine.bin", 550)
 
 
-def test_a_deleted_partial_is_gone(server: LiveServer, connect: Connect) -> None:
+@pytest.mark.parametrize("going_on", ["REST", "APPE"])
+@pytest.mark.parametrize("first", ["STOR report", "APPE report", "REST 10"])
+def test_going_on_with_a_file_continues_what_size_and_retr_show(
+    server: LiveServer, connect: Connect, first: str, going_on: str
+) -> None:
+    old = b"OLD" * 13 + b"!"
+    (server.root / "report").write_bytes(old)
     client = connect(server).log_in()
-    (server.root / "both.bin").write_bytes(b"old")
-    interrupt(client, "STOR both.bin", b"half")
-    client.expect("DELE both.bin", 250)
+    if first.startswith("REST"):
+        client.expect(first, 350)
+        first = "STOR report"
+    data = client.passive()
+    client.expect(first, 150)
+    protected = client.protect_data(data)
+    protected.sendall(b"x" * 60)
+    reset(protected)
+    assert client.read().code == 426
     assert hidden_files(server.root) == []
-    client.expect("SIZE both.bin", 550)
+    client = connect(server).log_in()
+    assert client.expect("SIZE report", 213) == "213 40"
+    assert client.download("RETR report") == old
+    if going_on == "REST":
+        client.expect("REST 40", 350)
+    assert client.upload("STOR report" if going_on == "REST" else "APPE report", b"+tail").code == 226
+    assert (server.root / "report").read_bytes() == old + b"+tail"
+
+
+def test_a_hidden_part_of_an_older_server_is_not_gone_on_with(server: LiveServer, connect: Connect) -> None:
+    client = connect(server).log_in()
+    (server.root / "report").unlink(missing_ok=True)
+    interrupt(client, "STOR report", b"x" * 40)
+    (server.root / "report").write_bytes(b"o" * 40)
+    client.expect("REST 40", 350)
+    assert client.upload("STOR report", b"+tail").code == 226
+    assert (server.root / "report").read_bytes() == b"o" * 40 + b"+tail"
+    assert hidden_files(server.root) == []
+
+
+@pytest.mark.parametrize("taking", ["STOR", "RNTO", "MKD"])
+def test_a_part_goes_when_its_name_is_taken(server: LiveServer, connect: Connect, taking: str) -> None:
+    client = connect(server).log_in()
+    name = f"taken-{taking}"
+    interrupt(client, f"STOR {name}", b"half")
+    if taking == "STOR":
+        assert client.upload(f"STOR {name}", b"whole").code == 226
+    elif taking == "MKD":
+        client.expect(f"MKD {name}", 257)
+    else:
+        (server.root / "other").write_bytes(b"other")
+        client.expect("RNFR other", 350)
+        client.expect(f"RNTO {name}", 250)
+    assert hidden_files(server.root) == []
+    client.expect(f"{'RMD' if taking == 'MKD' else 'DELE'} {name}", 250)
+    client.expect(f"SIZE {name}", 550)
+
+
+def test_only_size_tells_of_a_part(server: LiveServer, connect: Connect) -> None:
+    client = connect(server).log_in()
+    interrupt(client, "STOR silent.bin", b"half")
+    client.expect("SIZE silent.bin", 213)
+    for line in (
+        "MLST silent.bin",
+        "MDTM silent.bin",
+        "STAT silent.bin",
+        "RNFR silent.bin",
+        "DELE silent.bin",
+    ):
+        client.expect(line, 450, 550)
+    for line in ("NLST", "LIST", "MLSD"):
+        assert b"silent" not in client.download(line)
+    assert client.upload("STOR silent.bin", b"whole").code == 226
+    client.expect("DELE silent.bin", 250)
+
+
+def test_a_cut_upload_under_a_unique_name_is_not_kept(server: LiveServer, connect: Connect) -> None:
+    client = connect(server).log_in()
+    before = hidden_files(server.root)
+    interrupt(client, "STOU", b"half")
+    assert hidden_files(server.root) == before
+
+
+@pytest.mark.parametrize(("offset", "code"), [(17, 226), (18, 554), (9223372036854775807, 554)])
+def test_rest_in_type_a_beyond_the_end_is_no_226(
+    server: LiveServer, connect: Connect, offset: int, code: int
+) -> None:
+    (server.root / "lines.txt").write_bytes(b"one\ntwo\nthree\n")
+    client = connect(server).log_in()
+    client.expect("TYPE A", 200)
+    client.expect(f"REST {offset}", 350)
+    data = client.passive()
+    client.expect("RETR lines.txt", 150)
+    protected = client.protect_data(data)
+    assert read_all(protected) == b""
+    protected.close()
+    assert client.read().code == code
 
 
 def test_a_cut_ascii_upload_is_not_kept(server: LiveServer, connect: Connect) -> None:

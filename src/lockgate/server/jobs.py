@@ -7,12 +7,14 @@ itself, and must not know how bytes are moved.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import functools
 import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from lockgate.errors import LockgateError, StorageError, TlsError, TransferError
+from lockgate.storage.base import WriteCancelled
 from lockgate.transfer.outcome import Outcome, OutcomeStatus, failure
 from lockgate.transfer.workers import WorkersBusy
 
@@ -49,6 +51,8 @@ class Job:
         direction: Which way data goes, seen from the server.
         move: See `Move`.
         settle: See `Settle`.
+        interrupt: Ends what `move` and `settle` do with files and no data connection can end; called on the
+            event loop, does not block.
 
     Attributes:
         command: The transfer command.
@@ -58,6 +62,7 @@ class Job:
 
     __slots__ = (
         "_endpoint",
+        "_interrupt",
         "_move",
         "_path",
         "_session",
@@ -78,12 +83,14 @@ class Job:
         direction: Direction,
         move: Move,
         settle: Settle,
+        interrupt: Callable[[], None] | None = None,
     ) -> None:
         self._session = session
         self._endpoint: Endpoint | None = session.take_endpoint()
         self._path = path
         self._move = move
         self._settle = settle
+        self._interrupt = interrupt
         self.command = command
         self.direction = direction
         self.finished = asyncio.Event()
@@ -103,6 +110,8 @@ class Job:
         """End the transfer wherever it is; `run` returns soon. Event loop only; may be called again."""
         if self._endpoint is not None:
             self._endpoint.abort()
+        if self._interrupt is not None:
+            self._interrupt()
 
     async def run(self) -> Reply:
         """Carry the transfer out and return its final reply; never raises what a transfer can meet."""
@@ -171,7 +180,7 @@ class Job:
             self._settled(Outcome(OutcomeStatus.RESET, detail="internal error"))
             raise
         try:
-            outcome = self._move(stream, self._count)
+            outcome = _judged(self._move(stream, self._count))
         except BaseException:
             self._settled(Outcome(OutcomeStatus.RESET, detail="internal error"))
             raise
@@ -183,10 +192,15 @@ class Job:
         try:
             self._settle(outcome)
         except StorageError as error:
-            return Outcome(
-                OutcomeStatus.STORAGE_FAILED, outcome.bytes_moved, seconds=outcome.seconds, error=error
-            )
+            return _judged(failure(error, bytes_moved=outcome.bytes_moved, seconds=outcome.seconds))
         return outcome
 
     def _count(self, count: int) -> None:
         self.moved_bytes += count
+
+
+def _judged(outcome: Outcome) -> Outcome:
+    """Call an end on request what it is, whether it met the data connection or the files."""
+    if isinstance(outcome.error, WriteCancelled):
+        return dataclasses.replace(outcome, status=OutcomeStatus.ABORTED)
+    return outcome

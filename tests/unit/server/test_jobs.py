@@ -14,6 +14,7 @@ from lockgate.errors import HandshakeFailed, NoSpace
 from lockgate.protocol.commands import Command
 from lockgate.server.jobs import Job
 from lockgate.server.session import Direction
+from lockgate.storage.base import WriteCancelled
 from lockgate.transfer.outcome import NotOpened, Outcome, OutcomeStatus
 from lockgate.transfer.workers import Workers, WorkersBusy
 
@@ -154,6 +155,40 @@ def test_a_commit_that_fails_is_no_226() -> None:
     ran = run_job(FakeEndpoint(FakeStream), settle=full)
     assert ran.code == 452
     assert len(ran.settled) == 1
+
+
+@pytest.mark.parametrize("where", ["move", "settle"])
+def test_an_end_on_request_is_426_wherever_it_is_met(where: str) -> None:
+    cancelled = WriteCancelled("ended")
+    failed = Outcome(OutcomeStatus.STORAGE_FAILED, 5, error=cancelled)
+
+    def settle(outcome: Outcome) -> None:
+        if where == "settle":
+            raise cancelled
+
+    whole = Outcome(OutcomeStatus.COMPLETE, 5)
+    ran = run_job(
+        FakeEndpoint(FakeStream), move=lambda *_: failed if where == "move" else whole, settle=settle
+    )
+    assert ran.code == 426
+    expected = OutcomeStatus.ABORTED if where == "move" else OutcomeStatus.COMPLETE
+    assert [outcome.status for outcome in ran.settled] == [expected]
+
+
+def test_an_abort_reaches_the_connection_and_the_files() -> None:
+    endpoint = FakeEndpoint(FakeStream)
+    interrupted: list[bool] = []
+    job = Job(
+        FakeSession(endpoint, SimpleNamespace()),  # type: ignore[arg-type]
+        Command.parse(b"APPE x"),
+        path="/x",
+        direction=Direction.IN,
+        move=lambda stream, count: Outcome(OutcomeStatus.COMPLETE),
+        settle=lambda outcome: None,
+        interrupt=lambda: interrupted.append(True),
+    )
+    job.abort()
+    assert (endpoint.aborted, interrupted) == (1, [True])
 
 
 @pytest.mark.parametrize("where", ["open", "move"])

@@ -77,6 +77,8 @@ async def dele(session: Session, command: Command) -> Reply:
 async def rnfr(session: Session, command: Command) -> Reply:
     """Name what RNTO will rename; the state keeps the argument."""
     path, storage = session.path(command), session.storage
+    if path == "/":
+        return Reply.of(_C.FILE_UNAVAILABLE, "The root cannot be renamed.")
     await session.in_worker(lambda: storage.stat(path))
     return Reply.of(_C.PENDING, "RNTO comes next.")
 

@@ -6,6 +6,7 @@ the job has received everything.
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING
 
 from lockgate.protocol.ascii import FromNetwork, ToNetwork
@@ -13,7 +14,7 @@ from lockgate.protocol.paths import join, shown, split
 from lockgate.protocol.replies import Reply, ReplyCode
 from lockgate.server.jobs import Job
 from lockgate.server.session import Direction
-from lockgate.storage.base import WriteMode
+from lockgate.storage.base import OffsetBeyondEnd, WriteMode
 from lockgate.transfer import pump
 from lockgate.transfer.outcome import Outcome, OutcomeStatus
 
@@ -43,7 +44,12 @@ async def retr(session: Session, command: Command) -> Reply:
 
     def move(stream: DataStream, count: Callable[[int], None]) -> Outcome:
         convert = _SkippingToNetwork(offset) if is_ascii else None
-        return pump.send(reader, stream, progress=count, convert=convert)
+        outcome = pump.send(reader, stream, progress=count, convert=convert)
+        if convert is not None and convert.left and outcome.is_complete:
+            # Only now is it known how long the file is on the wire.
+            error = OffsetBeyondEnd(f"the offset lies {convert.left} bytes behind the end")
+            return dataclasses.replace(outcome, status=OutcomeStatus.STORAGE_FAILED, error=error)
+        return outcome
 
     def settle(outcome: Outcome) -> None:
         reader.close()
@@ -129,18 +135,26 @@ def _receive(session: Session, command: Command, *, path: str, handle: WriteHand
         finally:
             handle.close()
 
-    session.job = Job(session, command, path=path, direction=Direction.IN, move=move, settle=settle)
+    session.job = Job(
+        session,
+        command,
+        path=path,
+        direction=Direction.IN,
+        move=move,
+        settle=settle,
+        interrupt=handle.cancel,
+    )
     return Reply.of(_C.OPENING_DATA, f"Receiving {shown(split(path)[1])}.")
 
 
 class _SkippingToNetwork:
     """TYPE A with a REST offset, which counts octets as they pass on the wire (RFC 3659 §5.3)."""
 
-    __slots__ = ("_convert", "_skip")
+    __slots__ = ("_convert", "left")
 
     def __init__(self, skip: int) -> None:
         self._convert = ToNetwork()
-        self._skip = skip
+        self.left = skip
 
     def feed(self, data: bytes) -> bytes:
         return self._cut(self._convert.feed(data))
@@ -149,8 +163,8 @@ class _SkippingToNetwork:
         return self._cut(self._convert.finish())
 
     def _cut(self, converted: bytes) -> bytes:
-        if not self._skip:
+        if not self.left:
             return converted
-        cut = min(self._skip, len(converted))
-        self._skip -= cut
+        cut = min(self.left, len(converted))
+        self.left -= cut
         return converted[cut:]
