@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, cast
 from lockgate.errors import LocalProtocolError, LockgateError, RemoteProtocolError, TlsError
 from lockgate.protocol.effects import CloseControl, StartTls, StopTls
 from lockgate.protocol.replies import Reply, ReplyCode
-from lockgate.protocol.server import CommandReceived, Output, ServerProtocol
+from lockgate.protocol.server import CommandRefused, Event, Output, ServerProtocol
 from lockgate.transfer.establish import normal_address
 
 from .audit import record
@@ -220,7 +220,7 @@ class ControlConnection(asyncio.BufferedProtocol):
         self._serving = True
         self.server.spawn(self._serve(event))
 
-    async def _serve(self, event: object) -> None:
+    async def _serve(self, event: Event | None) -> None:
         loop = self.server.loop
         turn_ends = loop.time() + _TURN_SECONDS
         try:
@@ -232,7 +232,7 @@ class ControlConnection(asyncio.BufferedProtocol):
                     await asyncio.sleep(0)
                     turn_ends = loop.time() + _TURN_SECONDS
                 event = None if self._write_blocked else self.core.next_event()
-            self._last_activity = self.server.loop.time()
+            self._last_activity = loop.time()
             if not self._closing and self.core.wants_data:
                 self._transport.resume_reading()
         except Exception:
@@ -244,20 +244,20 @@ class ControlConnection(asyncio.BufferedProtocol):
         # What came while the last reply was made.
         self._wake()
 
-    async def _serve_one(self, event: object) -> None:
-        if isinstance(event, CommandReceived):
-            _logger.debug("%s < %s", self.session, event.command)
-            reply = await run(self.session, event.command)
-            job = self.session.job
-            is_new = job is not None and not job.is_started
-            if job is not None and is_new:
-                await job.prepare()
-            self.reply(reply, event.command)
-            if job is not None and is_new:
-                self._start_job(job)
+    async def _serve_one(self, event: Event) -> None:
+        if isinstance(event, CommandRefused):
+            _logger.debug("%s < %s ! %s", self.session, event.command, event.gate)
+            self.reply(event.reply, event.command)
             return
-        _logger.debug("%s < %s ! %s", self.session, event.command, event.gate)  # type: ignore[attr-defined]
-        self.reply(event.reply, event.command)  # type: ignore[attr-defined]
+        _logger.debug("%s < %s", self.session, event.command)
+        reply = await run(self.session, event.command)
+        job = self.session.job
+        if job is None or job.is_started:
+            self.reply(reply, event.command)
+            return
+        await job.prepare()
+        self.reply(reply, event.command)
+        self._start_job(job)
 
     def _start_job(self, job: Job) -> None:
         job.start()
