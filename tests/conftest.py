@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import HealthCheck, settings
 
 # tests/conformance and tests/interop are on the import path (pytest's `pythonpath` in pyproject.toml).
-pytest_plugins = ["conformance_plugin", "pytester"]
+pytest_plugins = ["conformance_plugin", "live_fixtures", "pytester"]
 
 # `make test` must say the same thing twice: no random seed, no verdict on how fast the machine is.
 settings.register_profile(

@@ -1,44 +1,13 @@
-"""Live servers for the integration tests: one shared by a module's tests, others as a test wants them."""
+"""Raw clients for the integration tests; the servers are in `live_fixtures`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
-from live_server import LiveServer, live_server
+from live_server import LiveServer
 from raw_client import RawClient, client_context
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
-    """A server with the defaults: everything protected."""
-    with live_server(tmp_path_factory.mktemp("server")) as running:
-        yield running
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[..., LiveServer]]:
-    """Start servers with other settings: `start(policy='data = "optional"')`; see `configuration`."""
-    with ExitStack() as stack:
-        count = 0
-
-        def start_one(**changes: str) -> LiveServer:
-            nonlocal count
-            count += 1
-            work = tmp_path / f"server-{count}"
-            work.mkdir()
-            return stack.enter_context(live_server(work, **changes))
-
-        yield start_one
-
-
-@pytest.fixture(params=["1.2", "1.3"])
-def tls_version(request: pytest.FixtureRequest) -> str:
-    """Both TLS versions, one after the other."""
-    version: str = request.param
-    return version
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ A program that is missing skips the test with the reason, unless LOCKGATE_REQUIR
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import tempfile
@@ -15,7 +14,7 @@ from typing import NoReturn, Protocol
 
 import peers
 import pytest
-from live_server import LiveServer, live_server
+from live_server import LiveServer
 
 HERE = Path(__file__).parent
 
@@ -91,36 +90,6 @@ def peers_python() -> str:
     if not peers.PEERS_PYTHON.is_file():
         unavailable("aioftp and pyftpdlib are not installed: run make peers")
     return str(peers.PEERS_PYTHON)
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
-    """A Lockgate server with the defaults: everything protected, session reuse once it was shown."""
-    with live_server(tmp_path_factory.mktemp("server")) as running:
-        yield running
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[..., LiveServer]]:
-    """Start Lockgate servers with other settings: `start(policy=...)`; see `live_server.configuration`."""
-    with contextlib.ExitStack() as stack:
-        count = 0
-
-        def start_one(**changes: str) -> LiveServer:
-            nonlocal count
-            count += 1
-            work = tmp_path / f"server-{count}"
-            work.mkdir()
-            return stack.enter_context(live_server(work, **changes))
-
-        yield start_one
-
-
-@pytest.fixture(params=["1.2", "1.3"])
-def tls_version(request: pytest.FixtureRequest) -> str:
-    """Both TLS versions, one after the other."""
-    version: str = request.param
-    return version
 
 
 @pytest.fixture(params=["explicit", "implicit"])

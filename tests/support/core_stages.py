@@ -106,17 +106,41 @@ class JoinedStage:
         return "\n".join(rest) if self._pair.running is None else "a transfer still runs"
 
 
-class ServerStage:
+class _OneCore:
+    """What a stage with one core does alike on either side: TLS by effects, data by the script."""
+
+    def __init__(self, transcript: Transcript, core: ServerProtocol | ClientProtocol) -> None:
+        self._transcript = transcript
+        self._core = core
+        self._effects: deque[object] = deque()
+        self._data = _DataScript()
+
+    def event(self, event: Event) -> str:
+        if event not in (Event.CONTROL_TLS, Event.CONTROL_CLEAR):
+            return self._data.take(event, self._core.state)
+        match self._effects.popleft() if self._effects else None:
+            case StartTls():
+                self._core.tls_established()
+                return f"-- {Event.CONTROL_TLS.value}"
+            case StopTls():
+                return f"-- {Event.CONTROL_CLEAR.value}"
+            case _:
+                return "-- nothing"
+
+    def state(self, machines: Mapping[str, str]) -> str:
+        return _state(self._core.state, machines)
+
+
+class ServerStage(_OneCore):
     """The server core alone, with an honest handler."""
 
+    _core: ServerProtocol
+
     def __init__(self, transcript: Transcript) -> None:
-        self._transcript = transcript
-        self._core = ServerProtocol(gate_policy(transcript))
+        super().__init__(transcript, ServerProtocol(gate_policy(transcript)))
         self._handler = HonestHandler()
         self._outputs = deque([self._core.greeting(Reply.of(220, "Ready."))])
-        self._effects: deque[object] = deque()
         self._running: Command | None = None
-        self._data = _DataScript()
 
     def command(self, line: str) -> str:
         self._core.receive_data(_fill(line, self._transcript).encode() + b"\r\n")
@@ -142,33 +166,17 @@ class ServerStage:
         self._effects += [effect for effect in output.effects if not isinstance(effect, CloseControl)]
         return f"S: {int(output.data[:3])}"
 
-    def event(self, event: Event) -> str:
-        if event not in (Event.CONTROL_TLS, Event.CONTROL_CLEAR):
-            return self._data.take(event, self._core.state)
-        match self._effects.popleft() if self._effects else None:
-            case StartTls():
-                self._core.tls_established()
-                return f"-- {Event.CONTROL_TLS.value}"
-            case StopTls():
-                return f"-- {Event.CONTROL_CLEAR.value}"
-            case _:
-                return "-- nothing"
-
-    def state(self, machines: Mapping[str, str]) -> str:
-        return _state(self._core.state, machines)
-
     def end(self) -> str:
         return " ".join(str(each) for each in (*self._outputs, *self._effects))
 
 
-class ClientStage:
+class ClientStage(_OneCore):
     """The client core alone: the transcript plays the server."""
 
+    _core: ClientProtocol
+
     def __init__(self, transcript: Transcript) -> None:
-        self._transcript = transcript
-        self._core = ClientProtocol()
-        self._effects: deque[object] = deque()
-        self._data = _DataScript()
+        super().__init__(transcript, ClientProtocol())
 
     def command(self, line: str) -> str:
         filled = _fill(line, self._transcript)
@@ -182,21 +190,6 @@ class ClientStage:
             return "S: nothing"
         self._effects += [effect for effect in got.effects if not isinstance(effect, CloseControl)]
         return f"S: {got.reply.code}"
-
-    def event(self, event: Event) -> str:
-        if event not in (Event.CONTROL_TLS, Event.CONTROL_CLEAR):
-            return self._data.take(event, self._core.state)
-        match self._effects.popleft() if self._effects else None:
-            case StartTls():
-                self._core.tls_established()
-                return f"-- {Event.CONTROL_TLS.value}"
-            case StopTls():
-                return f"-- {Event.CONTROL_CLEAR.value}"
-            case _:
-                return "-- nothing"
-
-    def state(self, machines: Mapping[str, str]) -> str:
-        return _state(self._core.state, machines)
 
     def end(self) -> str:
         return " ".join(str(each) for each in (*self._core.outstanding, *self._effects))
