@@ -16,10 +16,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lockgate.accounts.throttle import LoginThrottle
-from lockgate.errors import ConfigError, LockgateError
+from lockgate.errors import LockgateError
 from lockgate.protocol.gates import CccRule, GatePolicy, Requirement
 from lockgate.protocol.replies import Reply, ReplyCode
-from lockgate.storage.local import LocalStorage
 from lockgate.tls.contexts import ServerContexts
 from lockgate.tls.policy import SessionReuse
 from lockgate.transfer.ports import PortRange
@@ -29,12 +28,12 @@ from .audit import record
 from .cleaning import PartialCleaner
 from .config import Config, ListenerConfig, ListenerTls, accounts, load_config
 from .control import ControlConnection
+from .homes import Homes
 from .limits import Admission, DataBudget
 from .listening import Acceptor, open_sockets, raise_descriptor_limit, sessions_that_fit
 
 if TYPE_CHECKING:
     import ssl
-    from pathlib import Path
 
     from lockgate.accounts.base import Account, AccountStore
 
@@ -158,6 +157,7 @@ class Server:
         read_buffer: What sessions read into, one after the other; its content means nothing between reads.
         workers: Threads for transfers.
         cleaner: Removes old partial uploads.
+        homes: The files of the accounts that have logged in.
         is_draining: True once no new session is taken.
 
     Raises:
@@ -182,12 +182,12 @@ class Server:
         self.hashers = Workers(_HASHER_THREADS, queue_limit=_HASHER_QUEUE, name="lockgate-hasher")
         self.read_buffer = bytearray(_READ_BYTES)
         self.cleaner = PartialCleaner(self)
+        self.homes = Homes(self.cleaner)
         self.is_draining = False
         self._listeners = [ListenerState(config, entry) for entry in config.listeners]
         self._acceptors: list[Acceptor] = []
         self._controls: set[ControlConnection] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._storages: dict[Path, LocalStorage] = {}
         self._leave_hook: asyncio.Event | None = None
 
     # --- for the sessions ---
@@ -217,24 +217,6 @@ class Server:
             self._leave_hook.set()
         if control.is_admitted:
             self.admission.leave(control.peer_address)
-
-    def storage_for(self, account: Account) -> LocalStorage:
-        """Return the files of an account; its home is made if it is missing. Blocks; any helper thread.
-
-        Raises:
-            ConfigError: The home cannot be made.
-            StorageError: The home cannot be opened.
-        """
-        storage = self._storages.get(account.home)
-        if storage is None:
-            try:
-                account.home.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise ConfigError(f"home {account.home}: cannot be made: {error.strerror}") from error
-            # Two threads may both get here; the second's storage is dropped by setdefault and collected.
-            storage = self._storages.setdefault(account.home, LocalStorage(account.home))
-            self.cleaner.home_opened(account.home)
-        return storage
 
     # --- start, reload, drain ---
 
@@ -320,8 +302,7 @@ class Server:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._leave_hook.wait(), deadline - self.loop.time())
         await self.loop.run_in_executor(None, self._stop_threads)
-        for storage in self._storages.values():
-            storage.close()
+        self.homes.close()
 
     def interrupt_transfers(self) -> None:
         """End every running transfer as interrupted: a drain that shall not take its time."""

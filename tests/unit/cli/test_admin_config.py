@@ -14,7 +14,7 @@ import pytest
 
 from lockgate.accounts.passwords import verify_password
 from lockgate.cli.main import main
-from lockgate.server.config_example import EXAMPLE
+from lockgate.server.config.example import EXAMPLE
 from lockgate.tls.devcert import CertificateAuthority, ensure_certificate
 
 Capture = pytest.CaptureFixture[str]

@@ -19,8 +19,8 @@ from lockgate.tls.contexts import ServerContexts
 if TYPE_CHECKING:
     from lockgate.tls.policy import TlsPolicy
 
-    from .config import Config
-    from .config_text import KeyPath
+    from .text import KeyPath
+    from .whole import Config
 
 __all__ = ["trial_problems"]
 

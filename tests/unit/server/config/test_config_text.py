@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lockgate.server.config_text import FromEnvironment, KeyPath, Problem, expand, find_line, key_lines
+from lockgate.server.config.text import FromEnvironment, KeyPath, Problem, expand, find_line, key_lines
 
 TEXT = '''\
 # a comment with = and [brackets]

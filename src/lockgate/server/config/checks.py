@@ -13,8 +13,11 @@ from pathlib import Path
 from lockgate.accounts.base import CertificateRule, ClearCommandChannel, Protection
 from lockgate.errors import shorten
 
-from .config_models import AccountConfig, ListenerConfig, ListenerTls, PolicyConfig, TlsConfig, merged
-from .config_text import KeyPath
+from .accounts import AccountConfig
+from .listeners import ListenerConfig, ListenerTls
+from .policy import PolicyConfig, merged
+from .text import KeyPath
+from .tls import TlsConfig
 
 __all__ = ["Parts", "cross_problems", "file_problems"]
 

@@ -1,7 +1,6 @@
-"""The server's configuration: reading a TOML file, checking it whole, and what the server asks of it.
+"""A whole configuration: reading a file, checking it, and what the server asks of it.
 
-The keys are those of `config_models`, the example with all of them is in `config_example`. All problems of a
-file are told together, each with its line and its remedy. Nothing here opens a socket.
+All problems of a file are told together, each with its line and its remedy.
 """
 
 from __future__ import annotations
@@ -14,57 +13,23 @@ from typing import Any, TypeVar
 
 from pydantic import Field, ValidationError, model_validator
 
-from lockgate.accounts.base import (
-    Account,
-    CertificateRule,
-    ClearCommandChannel,
-    Protection,
-    SessionReuseRule,
-)
+from lockgate.accounts.base import Account, CertificateRule, Protection
 from lockgate.accounts.memory import MemoryAccounts
 from lockgate.errors import ConfigError
 from lockgate.tls.policy import ClientCertificate, SessionReuse, TlsPolicy
 
-from .config_checks import Parts, cross_problems, file_problems
-from .config_example import EXAMPLE
-from .config_models import (
-    AccountConfig,
-    AccountSourceConfig,
-    ActiveConfig,
-    LimitsConfig,
-    ListenerConfig,
-    ListenerTls,
-    PassiveConfig,
-    PolicyConfig,
-    Section,
-    TlsConfig,
-    merged,
-)
-from .config_text import KeyPath, Problem, expand, find_line, key_lines
-from .config_trial import trial_problems
-from .config_words import shown_table, table_problems, unknown_tables
+from .accounts import AccountConfig, AccountSourceConfig
+from .checks import Parts, cross_problems, file_problems
+from .fields import Section
+from .limits import ActiveConfig, LimitsConfig, PassiveConfig
+from .listeners import ListenerConfig, ListenerTls
+from .policy import PolicyConfig, merged
+from .text import KeyPath, Problem, expand, find_line, key_lines
+from .tls import TlsConfig
+from .trial import trial_problems
+from .words import shown_table, table_problems, unknown_tables
 
-__all__ = [
-    "EXAMPLE",
-    "AccountConfig",
-    "AccountSourceConfig",
-    "ActiveConfig",
-    "CertificateRule",
-    "ClearCommandChannel",
-    "Config",
-    "LimitsConfig",
-    "ListenerConfig",
-    "ListenerTls",
-    "PassiveConfig",
-    "PolicyConfig",
-    "Protection",
-    "SessionReuseRule",
-    "TlsConfig",
-    "accounts",
-    "embedded_config",
-    "load_config",
-    "remarks",
-]
+__all__ = ["SIZE_LIMIT_BYTES", "Config", "accounts", "embedded_config", "load_config", "remarks"]
 
 _S = TypeVar("_S", bound=Section)
 

@@ -34,7 +34,8 @@ from lockgate.server.config import (
     load_config,
     remarks,
 )
-from lockgate.server.config_models import POLICY_KEYS, Section
+from lockgate.server.config.fields import Section
+from lockgate.server.config.policy import POLICY_KEYS
 from lockgate.tls.policy import ClientCertificate, SessionReuse
 
 HASH = hash_password("open", CHEAP)

@@ -17,8 +17,8 @@ from pydantic_core import ErrorDetails, PydanticUndefined
 
 from lockgate.errors import shorten
 
-from .config_models import POLICY_KEYS
-from .config_text import KeyPath
+from .policy import POLICY_KEYS
+from .text import KeyPath
 
 __all__ = ["shown_table", "table_problems", "unknown_tables"]
 

@@ -1,0 +1,40 @@
+"""The server's configuration: reading a TOML file, checking it whole, and what the server asks of it.
+
+A file per table of the TOML file; `fields` has what they share, `checks` what must agree across them, `trial`
+what is tried on this machine. Nothing here opens a socket for longer than that trial.
+"""
+
+from __future__ import annotations
+
+from lockgate.accounts.base import CertificateRule, ClearCommandChannel, Protection, SessionReuseRule
+
+from .accounts import AccountConfig, AccountSourceConfig
+from .example import EXAMPLE
+from .limits import ActiveConfig, LimitsConfig, PassiveConfig
+from .listeners import ListenerConfig, ListenerTls
+from .policy import PolicyConfig
+from .tls import TlsConfig
+from .whole import SIZE_LIMIT_BYTES, Config, accounts, embedded_config, load_config, remarks
+
+__all__ = [
+    "EXAMPLE",
+    "SIZE_LIMIT_BYTES",
+    "AccountConfig",
+    "AccountSourceConfig",
+    "ActiveConfig",
+    "CertificateRule",
+    "ClearCommandChannel",
+    "Config",
+    "LimitsConfig",
+    "ListenerConfig",
+    "ListenerTls",
+    "PassiveConfig",
+    "PolicyConfig",
+    "Protection",
+    "SessionReuseRule",
+    "TlsConfig",
+    "accounts",
+    "embedded_config",
+    "load_config",
+    "remarks",
+]

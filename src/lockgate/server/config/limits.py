@@ -1,0 +1,75 @@
+"""`[limits]`, `[passive]` and `[active]`: how many, how long, and on which ports."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+
+from pydantic import field_validator
+
+from .fields import Bool, Count, Seconds, Section
+
+__all__ = ["ActiveConfig", "LimitsConfig", "PassiveConfig"]
+
+_RANGE = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?")
+
+
+class PassiveConfig(Section):
+    """`[passive]`: where the server listens for data connections (PASV, EPSV)."""
+
+    ports: str = "0"
+    address: str = ""
+
+    @field_validator("ports")
+    @classmethod
+    def _check_ports(cls, value: str) -> str:
+        if value != "0":
+            _parse_range(value)
+        return value
+
+    @field_validator("address")
+    @classmethod
+    def _check_address(cls, value: str) -> str:
+        if value:
+            try:
+                ipaddress.IPv4Address(value)
+            except ValueError:
+                raise ValueError(
+                    'expected an IPv4 address, the only kind that a 227 reply can carry, or "" for the '
+                    "control connection's own"
+                ) from None
+        return value
+
+    @property
+    def port_range(self) -> tuple[int, int] | None:
+        """The first and the last port, or None: any free port."""
+        return None if self.ports == "0" else _parse_range(self.ports)
+
+
+def _parse_range(text: str) -> tuple[int, int]:
+    found = _RANGE.fullmatch(text)
+    if found:
+        first = int(found.group(1))
+        last = int(found.group(2) or first)
+        if 1 <= first <= last <= 65535:
+            return first, last
+    raise ValueError('expected "0" (any free port), one port, or "first-last" from 1 to 65535: "50000-50100"')
+
+
+class ActiveConfig(Section):
+    """`[active]`: whether the server connects to the client for data (PORT, EPRT)."""
+
+    enabled: Bool = True
+
+
+class LimitsConfig(Section):
+    """`[limits]`: how many, and how long; times are in seconds."""
+
+    sessions: Count = 10000
+    sessions_per_address: Count = 100
+    transfers: Count = 1000
+    idle_seconds: Seconds = 300
+    handshake_seconds: Seconds = 15
+    data_open_seconds: Seconds = 30
+    stall_seconds: Seconds = 120
+    login_attempts: Count = 3
