@@ -13,7 +13,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from lockgate.errors import StorageError
+
 from ._failures import Translated, storage_error
+from ._holdings import LocalPlace
 from ._kept import KeptParts
 from ._openat2 import rename_exclusively
 from ._tree import Descriptor
@@ -177,14 +180,27 @@ class LocalWriter:
             self._position += done
         return total
 
+    def place(self) -> LocalPlace:
+        """Return where the upload is, to measure its end; see `CountedHandle`."""
+        if self._ended:
+            raise StorageError("the upload has ended")
+        upload = self._upload
+        with Translated(upload.path):
+            folder = Descriptor(os.dup(upload.folder.number))
+        return LocalPlace(folder, working=upload.working, names=(upload.target, upload.kept))
+
+    def prepare(self) -> None:
+        """Copy and synchronise now, so that `commit` does not take long; blocks."""
+        if not self._ended and not self._adds_nothing():
+            with Translated(self._upload.path):
+                self._settle()
+
     def commit(self) -> None:
         """Publish the upload under its name in one step; blocks, longer with fsync."""
         if self._ended:
             return
-        existing = self._existing
-        # Still open: its copying did not fail either.
-        if existing is not None and existing.is_whole and existing.source.number >= 0:
-            self.discard()  # nothing was added: the target stays as it is
+        if self._adds_nothing():
+            self.discard()  # the target stays as it is
             return
         upload = self._upload
         folder = upload.folder.number
@@ -234,6 +250,12 @@ class LocalWriter:
         # Never reached by correct callers; a forgotten upload must not leave its file behind.
         with contextlib.suppress(Exception):
             self.discard()
+
+    def _adds_nothing(self) -> bool:
+        """Say whether nothing came after the whole of the existing content."""
+        existing = self._existing
+        # Still open: its copying did not fail either.
+        return existing is not None and existing.is_whole and existing.source.number >= 0
 
     def _begin(self) -> None:
         """Bring the hidden file to the position where the upload goes on; blocks while content is copied."""

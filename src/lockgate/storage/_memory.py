@@ -1,6 +1,6 @@
-"""The pieces of the memory backend: its nodes, what reads and lists them, and the rules between them.
+"""The pieces of the memory backend: its nodes, what reads, lists and writes them, and the rules between them.
 
-No locks here: whoever calls these functions holds the storage's.
+No locks here: the functions are called with the storage's held, and the handles call the storage.
 """
 
 from __future__ import annotations
@@ -8,20 +8,37 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from lockgate.errors import DirectoryNotEmpty, IsADirectory, NotADirectory, StorageError, shorten
+from lockgate.errors import (
+    DirectoryNotEmpty,
+    IsADirectory,
+    NoSpace,
+    NotADirectory,
+    StorageError,
+    shorten,
+)
 
-from .base import Entry, EntryKind, OffsetBeyondEnd
+from ._names import from_bytes
+from .base import Entry, EntryKind, OffsetBeyondEnd, WriteCancelled
+from .usage import NOTHING, Holding, Usage
+
+if TYPE_CHECKING:
+    from .memory import MemoryStorage
 
 __all__ = [
     "MemoryFile",
     "MemoryFolder",
+    "MemoryPlace",
     "MemoryReader",
     "MemoryScan",
     "MemoryStart",
+    "MemoryWriter",
     "check_replaceable",
+    "holdings_of",
     "is_occupied",
     "memory_entry",
+    "usage_of",
 ]
 
 _numbers = itertools.count(1)
@@ -40,13 +57,13 @@ class MemoryFile:
 
 
 class MemoryFolder:
-    """A directory: its entries, and how many uploads into it are under way."""
+    """A directory: its entries, and which uploads into it are under way."""
 
     __slots__ = ("entries", "mode", "modified", "number", "uploads")
 
     def __init__(self, *, mode: int, modified: float) -> None:
         self.entries: dict[bytes, MemoryFile | MemoryFolder] = {}
-        self.uploads = 0
+        self.uploads: set[MemoryWriter] = set()
         self.mode = mode
         self.modified = modified
         self.number = next(_numbers)
@@ -134,6 +151,148 @@ class MemoryStart:
         return self.is_visible and self.count == len(self.content)
 
 
+class MemoryWriter:
+    """An upload under way; see `WriteHandle`.
+
+    Attributes:
+        folder: Where it will be.
+        name: Its name there.
+        exclusive: The name must be free at the commit.
+    """
+
+    __slots__ = (
+        "_buffer",
+        "_is_begun",
+        "_is_cancelled",
+        "_is_open",
+        "_start",
+        "_storage",
+        "exclusive",
+        "folder",
+        "name",
+    )
+
+    def __init__(
+        self,
+        storage: MemoryStorage,
+        folder: MemoryFolder,
+        name: bytes,
+        *,
+        start: MemoryStart,
+        exclusive: bool,
+    ) -> None:
+        self._storage = storage
+        self.folder = folder
+        self.name = name
+        self._buffer = bytearray()
+        # Copied when something comes: see LocalWriter.
+        self._start = start
+        self._is_begun = False
+        self._is_cancelled = False
+        self.exclusive = exclusive
+        self._is_open = True
+
+    @property
+    def position(self) -> int:
+        """Bytes from the start of the file up to here."""
+        return len(self._buffer) if self._is_begun else self._start.count
+
+    @property
+    def held_bytes(self) -> int:
+        """How much hidden content there is."""
+        if self._is_begun:
+            return len(self._buffer)
+        return len(self._start.content) if self._start.is_resumed else 0
+
+    def place(self) -> MemoryPlace:
+        """Return where the upload is, to measure its end."""
+        if not self._is_open:
+            raise StorageError("the upload has ended")
+        return MemoryPlace(self._storage, self)
+
+    def prepare(self) -> None:
+        """Copy now, so that `commit` does not."""
+        if self._is_open and not self._adds_nothing():
+            self._begin()
+
+    def write(self, data: memoryview | bytes) -> int:
+        """Write all of the bytes."""
+        if not self._is_open:
+            raise StorageError("the upload has ended")
+        if not len(data):
+            return 0
+        self._begin()
+        room = self._storage.room_beside(len(self._buffer))
+        self._buffer += data if room is None else data[: max(room, 0)]
+        if room is not None and room < len(data):
+            raise NoSpace("the memory set aside for this storage is full")
+        return len(data)
+
+    def commit(self) -> None:
+        """Publish the upload under its name in one step."""
+        if not self._is_open:
+            return
+        if self._adds_nothing():
+            self.discard()  # the target stays as it is
+            return
+        self._begin()
+        self._storage.publish(self, bytes(self._buffer))
+        self._is_open = False
+
+    def discard(self, keep: bool = False) -> None:
+        """End without publishing; with `keep` what was written stays for APPEND and RESUME."""
+        if not self._is_open:
+            return
+        self._is_open = False
+        start, kept = self._start, b""
+        if start.is_resumed and not self._is_begun:
+            kept = start.content
+        elif keep and start.is_keepable:
+            kept = bytes(self._buffer)
+        self._storage.abandon(self, kept, was_kept=start.is_resumed)
+
+    def cancel(self) -> None:
+        """Let the copying of existing content end; any thread, does not block."""
+        self._is_cancelled = True
+
+    def close(self) -> None:
+        """As `discard()` when the upload has not ended yet."""
+        self.discard()
+
+    def _adds_nothing(self) -> bool:
+        return not self._is_begun and self._start.is_whole_file
+
+    def _begin(self) -> None:
+        if self._is_begun:
+            return
+        if self._is_cancelled and self._start.is_visible:
+            raise WriteCancelled("the upload was ended while the content that it continues was copied")
+        self._buffer += memoryview(self._start.content)[: self._start.count]
+        self._is_begun = True
+
+
+class MemoryPlace:
+    """Where an upload is; see `UploadPlace`."""
+
+    __slots__ = ("_storage", "_upload")
+
+    def __init__(self, storage: MemoryStorage, upload: MemoryWriter) -> None:
+        self._storage = storage
+        self._upload = upload
+
+    def own(self) -> Usage:
+        """Return what the upload's hidden content takes."""
+        upload = self._upload
+        return Usage(upload.held_bytes, 1) if upload in upload.folder.uploads else NOTHING
+
+    def around(self) -> Usage:
+        """Return what stands under the upload's name, and the part kept for it."""
+        return self._storage.usage_in(self._upload.folder, self._upload.name)
+
+    def close(self) -> None:
+        """There is nothing to give back."""
+
+
 def is_occupied(folder: MemoryFolder) -> bool:
     """Say whether a directory has entries or uploads under way; kept partials do not count."""
     return bool(folder.entries or folder.uploads)
@@ -164,3 +323,21 @@ def memory_entry(name: str, node: MemoryFile | MemoryFolder) -> Entry:
         owner="0",
         group="0",
     )
+
+
+def usage_of(node: MemoryFile | MemoryFolder | None) -> Usage:
+    """Return what a node takes by itself."""
+    if node is None:
+        return NOTHING
+    return Usage(len(node.content) if isinstance(node, MemoryFile) else 0, 1)
+
+
+def holdings_of(folder: MemoryFolder, kept: Sequence[int]) -> list[Holding]:
+    """Return everything in a directory: entries, the lengths of its kept parts, uploads under way."""
+    found = [
+        Holding(from_bytes(name), usage_of(node), isinstance(node, MemoryFolder), is_hidden=False)
+        for name, node in folder.entries.items()
+    ]
+    hidden = [*kept, *(upload.held_bytes for upload in folder.uploads)]
+    found += [Holding("", Usage(size, 1), is_directory=False, is_hidden=True) for size in hidden]
+    return found

@@ -337,6 +337,14 @@ class TreeSuite:
                 storage.create_unique("/", name)
         assert names(storage) == ["file"]
 
+    def test_the_room_that_is_left_is_no_less_than_nothing(self, storage: Storage) -> None:
+        storage.make_directory("/folder")
+        for path in ("/", "/folder"):
+            found = storage.free_bytes(path)
+            assert found is None or found >= 0
+        with refused(NotFound):
+            storage.free_bytes("/missing")
+
     def test_after_close_nothing_new_begins_and_open_handles_go_on(self, storage: Storage) -> None:
         put(storage, "/file", b"12345")
         reader = storage.open_read("/file")

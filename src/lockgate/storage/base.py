@@ -330,6 +330,13 @@ class Storage(Protocol):
         """
         ...
 
+    def free_bytes(self, path: str) -> int | None:
+        """Return how many more bytes can be stored at a path that exists (AVBL, ALLO); None: not known.
+
+        It is the least of all limits that hold here: the disk, a quota. Others may use it up meanwhile.
+        """
+        ...
+
     def close(self) -> None:
         """Give the root back; running calls and open handles are not disturbed. May be called twice."""
         ...

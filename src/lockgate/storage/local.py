@@ -23,6 +23,7 @@ from lockgate.errors import (
     NameRejected,
     NotADirectory,
     NotFound,
+    OutsideRoot,
     PermissionDenied,
     StorageError,
     shorten,
@@ -30,12 +31,15 @@ from lockgate.errors import (
 
 from ._failures import Translated, storage_error
 from ._handles import LocalReader, LocalWriter
+from ._holdings import local_holdings, usage_of
 from ._kept import KEPT_LIMIT, KeptParts, kept_size
 from ._names import HIDDEN_PREFIX, HiddenNames, from_bytes, unique_name
+from ._openat2 import O_PATH
 from ._scan import LocalScan, local_entry
 from ._tree import Descriptor, Tree
 from ._uploads import UploadSettings, begin_upload
 from .base import Entry, WriteMode
+from .usage import NOTHING, Holding, Usage
 
 __all__ = ["LocalStorage"]
 
@@ -195,6 +199,31 @@ class LocalStorage:
                 return kept_size(folder, kept=self._names.kept(parts[-1]), target=parts[-1])
         except (NotFound, NotADirectory, PermissionDenied):
             return None
+
+    def free_bytes(self, path: str) -> int | None:
+        """Return how much the disk under a path still takes from us; None where it does not say."""
+        parts = self._names.existing(path)
+        with Translated(path), self._tree.open(parts, O_PATH) as number:
+            found = os.fstatvfs(number)
+        # Some network and user-space file systems answer with zeros: that is no answer.
+        return found.f_bavail * found.f_frsize if found.f_blocks else None
+
+    def usage(self, path: str) -> Usage:
+        """Return what a name takes by itself, links not followed, and the part kept for it."""
+        try:
+            parts = self._names.existing(path)
+            if not parts:
+                return NOTHING
+            with Translated(path), self._tree.folder(parts[:-1]) as folder:
+                return usage_of(folder, (parts[-1], self._names.kept(parts[-1])))
+        except (NotFound, NotADirectory, NameRejected, OutsideRoot):
+            return NOTHING
+
+    def holdings(self, path: str) -> Iterator[Holding]:
+        """Yield everything in a directory, hidden names too; the directory is opened by the first step."""
+        parts = self._names.existing(path)
+        with Translated(path):
+            yield from local_holdings(self._tree.open(parts, _LISTED | os.O_NOFOLLOW), self._names)
 
     def clean_partials(self, older_than_seconds: float, *, now: float | None = None) -> int:
         """Remove partial uploads that nobody has written to for so long, and return how many.

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from lockgate.errors import (
     AlreadyExists,
     DirectoryNotEmpty,
     IsADirectory,
     NameRejected,
-    NoSpace,
     NotADirectory,
     NotFound,
+    OutsideRoot,
     PermissionDenied,
     StorageError,
     shorten,
@@ -30,110 +30,21 @@ from ._memory import (
     MemoryReader,
     MemoryScan,
     MemoryStart,
+    MemoryWriter,
     check_replaceable,
+    holdings_of,
     is_occupied,
     memory_entry,
+    usage_of,
 )
 from ._names import HIDDEN_PREFIX, NAME_LIMIT_BYTES, HiddenNames, from_bytes, unique_name
-from .base import Entry, OffsetBeyondEnd, WriteCancelled, WriteMode
+from .base import Entry, OffsetBeyondEnd, WriteMode
+from .usage import NOTHING, Holding, Usage
 
 __all__ = ["MemoryStorage"]
 
 _MODE_BITS = 0o777
 _LAST_SECOND = 2**63 / 10**9
-
-
-class MemoryWriter:
-    """An upload under way; see `WriteHandle`."""
-
-    __slots__ = (
-        "_buffer",
-        "_exclusive",
-        "_folder",
-        "_is_begun",
-        "_is_cancelled",
-        "_is_open",
-        "_name",
-        "_start",
-        "_storage",
-    )
-
-    def __init__(
-        self,
-        storage: MemoryStorage,
-        folder: MemoryFolder,
-        name: bytes,
-        *,
-        start: MemoryStart,
-        exclusive: bool,
-    ) -> None:
-        self._storage = storage
-        self._folder = folder
-        self._name = name
-        self._buffer = bytearray()
-        # Copied when something comes: see LocalWriter.
-        self._start = start
-        self._is_begun = False
-        self._is_cancelled = False
-        self._exclusive = exclusive
-        self._is_open = True
-
-    @property
-    def position(self) -> int:
-        """Bytes from the start of the file up to here."""
-        return len(self._buffer) if self._is_begun else self._start.count
-
-    def write(self, data: memoryview | bytes) -> int:
-        """Write all of the bytes."""
-        if not self._is_open:
-            raise StorageError("the upload has ended")
-        if not len(data):
-            return 0
-        self._begin()
-        room = self._storage.room_beside(len(self._buffer))
-        self._buffer += data if room is None else data[: max(room, 0)]
-        if room is not None and room < len(data):
-            raise NoSpace("the memory set aside for this storage is full")
-        return len(data)
-
-    def commit(self) -> None:
-        """Publish the upload under its name in one step."""
-        if not self._is_open:
-            return
-        if not self._is_begun and self._start.is_whole_file:
-            self.discard()  # nothing was added: the target stays as it is
-            return
-        self._begin()
-        self._storage.publish(self._folder, self._name, bytes(self._buffer), exclusive=self._exclusive)
-        self._is_open = False
-
-    def discard(self, keep: bool = False) -> None:
-        """End without publishing; with `keep` what was written stays for APPEND and RESUME."""
-        if not self._is_open:
-            return
-        self._is_open = False
-        start, kept = self._start, b""
-        if start.is_resumed and not self._is_begun:
-            kept = start.content
-        elif keep and start.is_keepable:
-            kept = bytes(self._buffer)
-        self._storage.abandon(self._folder, self._name, kept, was_kept=start.is_resumed)
-
-    def cancel(self) -> None:
-        """Let the copying of existing content end; any thread, does not block."""
-        self._is_cancelled = True
-
-    def close(self) -> None:
-        """As `discard()` when the upload has not ended yet."""
-        self.discard()
-
-    def _begin(self) -> None:
-        if self._is_begun:
-            return
-        if self._is_cancelled and self._start.is_visible:
-            raise WriteCancelled("the upload was ended while the content that it continues was copied")
-        self._buffer += memoryview(self._start.content)[: self._start.count]
-        self._is_begun = True
 
 
 class MemoryStorage:
@@ -205,8 +116,10 @@ class MemoryStorage:
             if isinstance(existing, MemoryFolder):
                 raise IsADirectory(f"a file is needed and this is a directory: {shorten(path)}")
             start = self._start(folder, name, existing, mode=mode, offset=offset)
-            folder.uploads += 1
-            return MemoryWriter(self, folder, name, start=start, exclusive=mode is WriteMode.CREATE_NEW)
+            exclusive = mode is WriteMode.CREATE_NEW
+            upload = MemoryWriter(self, folder, name, start=start, exclusive=exclusive)
+            folder.uploads.add(upload)
+            return upload
 
     def create_unique(self, directory: str, prefix: str) -> tuple[str, MemoryWriter]:
         """Begin an upload under a new name (RFC 1123 section 4.1.2.9) and return name and upload."""
@@ -308,6 +221,36 @@ class MemoryStorage:
             return None
         return None if kept is None else len(kept)
 
+    def free_bytes(self, path: str) -> int | None:
+        """Return what is left of the capacity; None without one."""
+        self.stat(path)
+        room = self.room_beside(0)
+        return None if room is None else max(room, 0)
+
+    def usage(self, path: str) -> Usage:
+        """Return what a name takes by itself, and the part kept for it."""
+        try:
+            parts = self._names.existing(path)
+            with self._lock:
+                folder = self._folder(parts[:-1], path) if parts else None
+        except (NotFound, NotADirectory, NameRejected, OutsideRoot):
+            return NOTHING
+        return NOTHING if folder is None else self.usage_in(folder, parts[-1])
+
+    def usage_in(self, folder: MemoryFolder, name: bytes) -> Usage:
+        """Return what a name in a directory takes, and the part kept for it. For handles."""
+        with self._lock:
+            kept = self._kept.get((folder.number, name))
+            return usage_of(folder.entries.get(name)) + (NOTHING if kept is None else Usage(len(kept), 1))
+
+    def holdings(self, path: str) -> Iterator[Holding]:
+        """Return everything in a directory, hidden content too, as it is now."""
+        parts = self._names.existing(path)
+        with self._lock:
+            folder = self._folder(parts, path)
+            kept = [len(content) for key, content in self._kept.items() if key[0] == folder.number]
+            return iter(holdings_of(folder, kept))
+
     def close(self) -> None:
         """End the storage; open handles go on. May be called twice."""
         self._is_open = False
@@ -316,11 +259,12 @@ class MemoryStorage:
         """Return how many bytes still fit beside an upload of this size; None is no limit. For handles."""
         return None if self._capacity_bytes is None else self._capacity_bytes - self._used_bytes - size
 
-    def publish(self, folder: MemoryFolder, name: bytes, content: bytes, *, exclusive: bool) -> None:
+    def publish(self, upload: MemoryWriter, content: bytes) -> None:
         """Put an upload in its place. For handles."""
+        folder, name = upload.folder, upload.name
         with self._lock:
             existing = folder.entries.get(name)
-            if exclusive and existing is not None:
+            if upload.exclusive and existing is not None:
                 raise AlreadyExists("the name has been taken meanwhile")
             if isinstance(existing, MemoryFolder):
                 raise IsADirectory("a directory of that name has been made meanwhile")
@@ -328,17 +272,17 @@ class MemoryStorage:
             # A new object, as a rename brings a new inode: whoever reads the old one keeps it.
             folder.entries[name] = MemoryFile(content, mode=mode, modified=self._clock())
             self._kept.pop((folder.number, name), None)
-            folder.uploads -= 1
+            folder.uploads.discard(upload)
             self._used_bytes += len(content) - (0 if existing is None else len(existing.content))
             folder.modified = self._clock()
 
-    def abandon(self, folder: MemoryFolder, name: bytes, kept: bytes, *, was_kept: bool) -> None:
+    def abandon(self, upload: MemoryWriter, kept: bytes, *, was_kept: bool) -> None:
         """End an upload, keeping what there is of it if nothing is visible. For handles."""
-        key = (folder.number, name)
+        key = (upload.folder.number, upload.name)
         with self._lock:
-            folder.uploads -= 1
+            upload.folder.uploads.discard(upload)
             has_room = was_kept or key in self._kept or len(self._kept) < self._kept_limit
-            if kept and has_room and name not in folder.entries:
+            if kept and has_room and upload.name not in upload.folder.entries:
                 self._kept[key] = kept
 
     def _start(

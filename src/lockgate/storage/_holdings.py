@@ -1,0 +1,82 @@
+"""What lies in the local backend's directories, counted: names, kept parts, uploads under way.
+
+Works on names relative to a directory's descriptor; follows no link.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import sys
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from ._names import HiddenNames, from_bytes
+from ._tree import Descriptor
+from .usage import NOTHING, Holding, Usage
+
+__all__ = ["LocalPlace", "local_holdings", "usage_of"]
+
+# os.scandir decodes with the locale's encoding; where that is not UTF-8 the octets are taken back out of it.
+_LOCALE_IS_UTF8: Final = sys.getfilesystemencoding().lower() in ("utf-8", "utf8")
+
+
+class LocalPlace:
+    """Where an upload is; see `UploadPlace`. It has a descriptor of its own.
+
+    Args:
+        folder: The directory; owned by this object.
+        working: The hidden name of the upload.
+        names: The name to publish under, and the one of its kept part.
+    """
+
+    __slots__ = ("_folder", "_names", "_working")
+
+    def __init__(self, folder: Descriptor, *, working: bytes, names: tuple[bytes, ...]) -> None:
+        self._folder = folder
+        self._working = working
+        self._names = names
+
+    def own(self) -> Usage:
+        """Return what the upload's hidden content takes."""
+        return usage_of(self._folder.number, (self._working,))
+
+    def around(self) -> Usage:
+        """Return what stands under the upload's name, and the part kept for it."""
+        return usage_of(self._folder.number, self._names)
+
+    def close(self) -> None:
+        """Give the descriptor back; may be called twice."""
+        with contextlib.suppress(OSError):
+            self._folder.close()
+
+
+def usage_of(folder: int, names: Iterable[bytes]) -> Usage:
+    """Return what some names in a directory take; raises `OSError`."""
+    found = NOTHING
+    for name in names:
+        with contextlib.suppress(FileNotFoundError):
+            found += _usage(os.stat(name, dir_fd=folder, follow_symlinks=False))
+    return found
+
+
+def local_holdings(folder: Descriptor, names: HiddenNames) -> Iterator[Holding]:
+    """Yield everything in a directory, whose descriptor this takes over; raises `OSError`."""
+    with folder as number, os.scandir(number) as entries:
+        for entry in entries:
+            try:
+                status = entry.stat(follow_symlinks=False)
+            except FileNotFoundError:
+                continue  # vanished between the listing and the look
+            name = entry.name if _LOCALE_IS_UTF8 else from_bytes(os.fsencode(entry.name))
+            yield Holding(
+                name,
+                _usage(status),
+                is_directory=stat.S_ISDIR(status.st_mode),
+                is_hidden=names.hides(name),
+            )
+
+
+def _usage(status: os.stat_result) -> Usage:
+    return Usage(status.st_size if stat.S_ISREG(status.st_mode) else 0, 1)
