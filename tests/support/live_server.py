@@ -77,6 +77,7 @@ def configuration(
     limits: str = "",
     passive: str = "",
     active: str = "",
+    files: str = "",
     account: str = "",
     more_accounts: str = "",
     listeners: str = "",
@@ -108,6 +109,8 @@ key = "server.key"
 {passive}
 [active]
 {active}
+[files]
+{files}
 [[account]]
 name = "{USER}"
 password_hash = "{cheap_hash(PASSWORD)}"

@@ -13,6 +13,8 @@ from typing import Protocol, runtime_checkable
 
 from lockgate.errors import AccountError, shorten
 
+from .files import FileRules
+
 __all__ = [
     "Account",
     "AccountStore",
@@ -117,6 +119,7 @@ class Account:
         permissions: What it may do there.
         password_hash: An argon2id hash, or None: no password opens this account.
         certificate_subject: RFC 4514 text; its RDNs must be in the client certificate's subject. "": no rule.
+        files: How its files are kept, where it is not as the server says.
     """
 
     name: str
@@ -124,6 +127,7 @@ class Account:
     permissions: Permission = field(default_factory=Permission.everything)
     password_hash: str | None = field(default=None, repr=False)
     certificate_subject: str = ""
+    files: FileRules = field(default_factory=FileRules)
     control: Protection | None = None
     data: Protection | None = None
     session_reuse: SessionReuseRule | None = None

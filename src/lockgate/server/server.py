@@ -182,7 +182,7 @@ class Server:
         self.hashers = Workers(_HASHER_THREADS, queue_limit=_HASHER_QUEUE, name="lockgate-hasher")
         self.read_buffer = bytearray(_READ_BYTES)
         self.cleaner = PartialCleaner(self)
-        self.homes = Homes(self.cleaner)
+        self.homes = Homes(config.files, self.cleaner)
         self.is_draining = False
         self._listeners = [ListenerState(config, entry) for entry in config.listeners]
         self._acceptors: list[Acceptor] = []
@@ -261,6 +261,7 @@ class Server:
         self._tell_of_listeners(config)
         self.config = config
         self.accounts = store
+        self.homes.replace(config.files)
         self.passive_ports = PortRange.parse(config.passive.ports)
         self.admission.sessions = sessions_that_fit(config.limits.sessions)
         self.admission.per_address = config.limits.sessions_per_address

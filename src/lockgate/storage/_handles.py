@@ -21,6 +21,7 @@ from ._kept import KeptParts
 from ._openat2 import rename_exclusively
 from ._tree import Descriptor
 from .base import OffsetBeyondEnd, WriteCancelled
+from .settings import FileSettings
 
 __all__ = ["Existing", "LocalReader", "LocalWriter", "Upload", "copy_content"]
 
@@ -85,7 +86,7 @@ class Upload:
         is_keepable: An interrupted upload may be kept: nothing was visible under the name at the beginning.
         mode: Permission bits of the published file.
         exclusive: The target's name must be free at the commit.
-        fsync: Synchronise file and directory at the commit.
+        files: Whose it will be, and whether it is synchronised.
     """
 
     path: str
@@ -97,7 +98,7 @@ class Upload:
     is_keepable: bool
     mode: int
     exclusive: bool
-    fsync: bool
+    files: FileSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +214,7 @@ class LocalWriter:
         self._ended = True
         # An older partial of this name is answered by this upload: resuming it would mix two files.
         upload.parts.drop(folder, upload.kept)
-        if upload.fsync:
+        if upload.files.fsync:
             self._synchronise_folder()
         upload.folder.close()
 
@@ -286,8 +287,10 @@ class LocalWriter:
         if self._opened.number < 0:
             return
         self._begin()
+        # The owner first: a change of it takes permission bits away.
+        self._upload.files.hand_over(self._opened.number)
         os.fchmod(self._opened.number, self._upload.mode)
-        if self._upload.fsync:
+        if self._upload.files.fsync:
             os.fsync(self._opened.number)
         self._opened.close()
 

@@ -6,11 +6,12 @@ component walk (`_openat2`), never by looking at text: refusing ".." here only m
 
 from __future__ import annotations
 
+import fnmatch
 import hashlib
 import re
 import secrets
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from lockgate.errors import NameRejected, NotFound, OutsideRoot, shorten
@@ -81,19 +82,31 @@ def unique_name(prefix: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class HiddenNames:
-    """The names that belong to the backend: everything that starts with the prefix.
+    """The names that are not there for clients: the backend's own, and those that the operator hides.
 
     Attributes:
-        prefix: What hidden names start with; ASCII, without "/".
+        prefix: What the backend's own names start with; ASCII, without "/".
+        patterns: Shell patterns of the operator's; compared with whole names, octet by octet.
     """
 
     prefix: str = HIDDEN_PREFIX
+    patterns: tuple[str, ...] = ()
+    _matcher: re.Pattern[str] | None = field(init=False, repr=False, compare=False, default=None)
 
     def __post_init__(self) -> None:
+        if self.patterns:
+            joined = "|".join(fnmatch.translate(pattern) for pattern in self.patterns)
+            object.__setattr__(self, "_matcher", re.compile(joined))
         if not self.prefix or not self.prefix.isascii() or "/" in self.prefix or self.prefix.strip(".") == "":
             raise ValueError(f"not fit for a hidden prefix: {self.prefix!r}")
 
     def hides(self, name: str) -> bool:
+        """Say whether a name is not there for clients."""
+        if self._matcher is not None and self._matcher.match(name):
+            return True
+        return self.is_own(name)
+
+    def is_own(self, name: str) -> bool:
         """Say whether a name belongs to the backend.
 
         File systems that ignore case (vfat, ext4 with casefold) also ignore default-ignorable code points and

@@ -21,15 +21,14 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Final
 
-__all__ = ["O_PATH", "Opener", "kernel_has_openat2", "open_beneath", "open_walking", "rename_exclusively"]
-
-Opener = Callable[[int, Sequence[bytes], int], int]
+__all__ = ["O_PATH", "kernel_has_openat2", "open_beneath", "open_walking", "rename_exclusively"]
 
 # Where O_PATH is missing (not Linux) an ordinary read-only descriptor has to do.
 O_PATH: Final[int] = getattr(os, "O_PATH", os.O_RDONLY)
 _SYS_OPENAT2: Final = 437  # the same number on every architecture that got it in the unified table
 _MACHINES: Final = frozenset({"x86_64", "aarch64", "arm64", "armv7l", "i686", "ppc64le", "riscv64", "s390x"})
 _RESOLVE_NO_MAGICLINKS: Final = 0x02
+_RESOLVE_NO_SYMLINKS: Final = 0x04
 _RESOLVE_BENEATH: Final = 0x08
 _RENAME_NOREPLACE: Final = 1
 # openat2 says EAGAIN when a rename elsewhere got in the way of judging a ".." inside a link. The limit keeps
@@ -73,19 +72,21 @@ def kernel_has_openat2() -> bool:
     return True
 
 
-def open_beneath(root: int, parts: Sequence[bytes], flags: int) -> int:
-    """Open a path below a root descriptor with openat2; links that stay inside are followed.
+def open_beneath(root: int, parts: Sequence[bytes], flags: int, *, follow_links: bool = True) -> int:
+    """Open a path below a root descriptor with openat2.
 
     Args:
         root: A descriptor of the root directory.
         parts: The components, without "/" and NUL; none of them means the root itself.
         flags: As for `os.open`, without O_CREAT; O_CLOEXEC is added.
+        follow_links: Symbolic links that stay inside are followed; False: any of them is refused.
 
     Raises:
         OSError: EXDEV when the path leads out of the root, ELOOP for magic links (/proc/self/root and the
-            like).
+            like) and for links that are not followed.
     """
-    how = _OpenHow(flags | os.O_CLOEXEC, 0, _RESOLVE_BENEATH | _RESOLVE_NO_MAGICLINKS)
+    resolve = _RESOLVE_BENEATH | _RESOLVE_NO_MAGICLINKS | (0 if follow_links else _RESOLVE_NO_SYMLINKS)
+    how = _OpenHow(flags | os.O_CLOEXEC, 0, resolve)
     path = b"/".join(parts) or b"."
     number = errno.EAGAIN
     for _ in range(_ATTEMPTS):

@@ -90,6 +90,8 @@ class LocalScan:
         if stat.S_ISLNK(status.st_mode):
             raw = os.readlink(os.fsencode(found.name), dir_fd=self._folder.number)
             target = visible_target(from_bytes(raw), self._depth)
+            if target is not None and any(self._names.hides(part) for part in target.split("/")):
+                target = None
         return local_entry(name, status, link_target=target)
 
 

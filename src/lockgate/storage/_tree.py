@@ -7,6 +7,7 @@ entries.
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import os
 import stat
@@ -15,7 +16,8 @@ from pathlib import Path
 
 from lockgate.errors import IsADirectory, PermissionDenied, StorageError
 
-from ._openat2 import O_PATH, Opener, kernel_has_openat2, open_beneath, open_walking
+from ._names import HiddenNames, from_bytes
+from ._openat2 import O_PATH, kernel_has_openat2, open_beneath, open_walking
 
 __all__ = ["FOLDER", "Descriptor", "Tree", "check_regular"]
 
@@ -55,15 +57,25 @@ class Tree:
 
     Args:
         root: The directory; links in *this* path are followed, it is the operator's.
-        use_openat2: None asks the kernel; False forces the component walk.
+        names: What no link may lead to.
+        follow_links: Links that stay inside are followed; False: no path that goes through one is opened.
+        use_openat2: None asks the kernel; False forces the component walk, which follows no link in any case.
 
     Raises:
         OSError: The root cannot be opened.
     """
 
-    def __init__(self, root: Path, use_openat2: bool | None = None) -> None:
-        wanted = kernel_has_openat2() if use_openat2 is None else use_openat2
-        self._open: Opener = open_beneath if wanted else open_walking
+    def __init__(
+        self,
+        root: Path,
+        names: HiddenNames | None = None,
+        *,
+        follow_links: bool = True,
+        use_openat2: bool | None = None,
+    ) -> None:
+        self._has_openat2 = kernel_has_openat2() if use_openat2 is None else use_openat2
+        self._follow_links = follow_links
+        self._names = HiddenNames() if names is None else names
         self._root: Descriptor | None = Descriptor(os.open(root, FOLDER | os.O_CLOEXEC))
 
     def close(self) -> None:
@@ -76,10 +88,45 @@ class Tree:
 
     def open(self, parts: Sequence[bytes], flags: int) -> Descriptor:
         """Open a path below the root; raises `OSError`."""
+        root = self._held()
+        if not self._has_openat2:
+            return Descriptor(open_walking(root.number, parts, flags))
+        try:
+            return Descriptor(open_beneath(root.number, parts, flags, follow_links=False))
+        except OSError as error:
+            if error.errno != errno.ELOOP or not self._follow_links:
+                raise
+        # There is a link on the way. The path that was asked for says nothing of what it leads to, so what
+        # is hidden is looked for in the place where the kernel arrived: first with flags that tell nothing
+        # of what is there, then again, in case a name was swapped meanwhile.
+        self._arrive(root, parts, O_PATH).close()
+        return self._arrive(root, parts, flags)
+
+    def _arrive(self, root: Descriptor, parts: Sequence[bytes], flags: int) -> Descriptor:
+        opened = Descriptor(open_beneath(root.number, parts, flags))
+        if self._is_hidden_place(opened, root):
+            opened.close()
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+        return opened
+
+    def _held(self) -> Descriptor:
         root = self._root
         if root is None:
             raise StorageError("this storage has been closed")
-        return Descriptor(self._open(root.number, parts, flags))
+        return root
+
+    def _is_hidden_place(self, opened: Descriptor, root: Descriptor) -> bool:
+        """Say whether a link led to a hidden name, or to where that cannot be told."""
+        try:
+            place = _place(opened)
+            above = _place(root).rstrip(b"/")
+        except OSError:
+            return True
+        if place != above and not place.startswith(above + b"/"):
+            return True
+        parts = from_bytes(place[len(above) :]).split("/")
+        # The kernel's mark on what was removed a moment ago must not make a hidden name look like another.
+        return any(self._names.hides(part) for part in (*parts, parts[-1].removesuffix(" (deleted)")))
 
     def folder(self, parts: Sequence[bytes]) -> Descriptor:
         """Open a directory to work relative to."""
@@ -143,6 +190,10 @@ def check_regular(status: os.stat_result) -> None:
         raise IsADirectory("a file is needed and this is a directory")
     if not stat.S_ISREG(status.st_mode):
         raise PermissionDenied("not a regular file: it is neither read nor replaced")
+
+
+def _place(opened: Descriptor) -> bytes:
+    return os.readlink(f"/proc/self/fd/{opened.number}".encode())  # noqa: PTH115 - a name is octets
 
 
 @functools.cache

@@ -22,6 +22,7 @@ from ._kept import KeptParts, kept_size
 from ._names import HiddenNames
 from ._tree import Descriptor, Tree, check_regular
 from .base import OffsetBeyondEnd, WriteMode
+from .settings import FileSettings
 
 __all__ = ["UploadSettings", "begin_upload"]
 
@@ -35,14 +36,12 @@ class UploadSettings:
     Attributes:
         names: The hidden names.
         parts: The kept parts.
-        fsync: Synchronise at the commit.
-        file_mode: Permission bits of new files.
+        files: What the operator decides.
     """
 
     names: HiddenNames
     parts: KeptParts
-    fsync: bool
-    file_mode: int
+    files: FileSettings
 
 
 def begin_upload(
@@ -85,9 +84,9 @@ def _begin(
         # Over an existing target a part would be of no use; nobody knows the name of a unique upload.
         is_keepable=existing is None and mode is not WriteMode.CREATE_NEW,
         # As writing into the file would have left it; set-uid and the like do not survive new content.
-        mode=settings.file_mode if replaced is None else replaced.st_mode & 0o777,
+        mode=settings.files.file_mode if replaced is None else replaced.st_mode & 0o777,
         exclusive=mode is WriteMode.CREATE_NEW,
-        fsync=settings.fsync,
+        files=settings.files,
     )
     if mode not in (WriteMode.APPEND, WriteMode.RESUME):
         return _fresh(upload)
@@ -131,7 +130,15 @@ def _fresh(upload: Upload) -> LocalWriter:
 
 def _create(upload: Upload) -> Descriptor:
     flags = _WRITE | os.O_CREAT | os.O_EXCL
-    return Descriptor(os.open(upload.working, flags, 0o600, dir_fd=upload.folder.number))
+    folder = upload.folder.number
+    opened = Descriptor(os.open(upload.working, flags, 0o600, dir_fd=folder))
+    try:
+        upload.files.hand_over(opened.number)  # now: what is not allowed is refused before anything comes
+    except BaseException:
+        opened.close()
+        os.unlink(upload.working, dir_fd=folder)
+        raise
+    return opened
 
 
 def _continue_kept(upload: Upload, *, offset: int | None) -> LocalWriter:

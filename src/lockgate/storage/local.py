@@ -8,6 +8,7 @@ Blocking: called in worker threads.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import math
 import os
@@ -39,10 +40,12 @@ from ._scan import LocalScan, local_entry
 from ._tree import Descriptor, Tree
 from ._uploads import UploadSettings, begin_upload
 from .base import Entry, WriteMode
+from .settings import FileSettings
 from .usage import NOTHING, Holding, Usage
 
 __all__ = ["LocalStorage"]
 
+_DEFAULTS: Final = FileSettings()
 _LISTED: Final = os.O_RDONLY | os.O_DIRECTORY
 # Names with 32 random bits collide once in a directory of some ten thousand; eight in a row do not.
 _UNIQUE_ATTEMPTS: Final = 8
@@ -51,18 +54,22 @@ _UNIQUE_ATTEMPTS: Final = 8
 class LocalStorage:
     """A directory of the local disk as a `Storage`; thread-safe, one instance can serve many sessions.
 
-    Symbolic links inside the tree are followed while they stay inside; without openat2 none is followed.
-    Uploads to a link replace the link.
+    Symbolic links inside the tree are followed while they stay inside, unless the settings say otherwise;
+    without openat2 none is followed. Uploads to a link replace the link.
 
     Args:
         root: The directory that is "/" to clients; it must exist.
-        fsync: Synchronise each upload to the disk before it is acknowledged.
-        umask: Permission bits that new files and directories do not get.
+        settings: What the operator decides.
         hidden_prefix: What the backend's own hidden files start with; clients can neither see nor make such
             names.
         kept_limit: How many parts of interrupted uploads are kept at most, in the whole tree; when there are
             so many, the newest is not kept. Those count that this object has kept within the last day.
+        parts: The `parts` of another storage of the same directory, with other settings: the two keep no more
+            than one then.
         use_openat2: None asks the kernel; False forces the component walk.
+
+    Attributes:
+        parts: What is counted against `kept_limit`.
 
     Raises:
         StorageError: The root cannot be opened.
@@ -71,21 +78,22 @@ class LocalStorage:
     def __init__(
         self,
         root: Path,
+        settings: FileSettings = _DEFAULTS,
         *,
-        fsync: bool = False,
-        umask: int = 0o027,
         hidden_prefix: str = HIDDEN_PREFIX,
         kept_limit: int = KEPT_LIMIT,
+        parts: KeptParts | None = None,
         use_openat2: bool | None = None,
     ) -> None:
-        self._names = HiddenNames(hidden_prefix)
-        self._parts = KeptParts(kept_limit)
-        self._settings = UploadSettings(
-            names=self._names, parts=self._parts, fsync=fsync, file_mode=0o666 & ~umask
-        )
-        self._folder_mode = 0o777 & ~umask
+        names = HiddenNames(hidden_prefix, settings.hidden)
         with Translated("/"):
-            self._tree = Tree(root, use_openat2)
+            self._tree = Tree(root, names, follow_links=settings.follow_links, use_openat2=use_openat2)
+        self._names = names
+        # What the operator hides counts as what he does not.
+        self._own = HiddenNames(hidden_prefix)
+        self._settings = settings
+        self.parts = KeptParts(kept_limit) if parts is None else parts
+        self._uploads = UploadSettings(names=names, parts=self.parts, files=settings)
 
     def stat(self, path: str) -> Entry:
         """Return what is known about a path; links inside the root are followed."""
@@ -112,7 +120,7 @@ class LocalStorage:
         if (offset and mode is not WriteMode.RESUME) or offset < 0:
             raise StorageError(f"offset {offset} does not go with {mode.value}")
         with Translated(path):
-            return begin_upload(self._tree, self._settings, path, mode=mode, offset=offset)
+            return begin_upload(self._tree, self._uploads, path, mode=mode, offset=offset)
 
     def create_unique(self, directory: str, prefix: str) -> tuple[str, LocalWriter]:
         """Begin an upload under a new name (RFC 1123 section 4.1.2.9) and return name and upload."""
@@ -129,7 +137,7 @@ class LocalStorage:
         parts = self._existing_name(path)
         with Translated(path), self._tree.folder(parts[:-1]) as folder:
             os.unlink(parts[-1], dir_fd=folder)
-            self._parts.drop(folder, self._names.kept(parts[-1]))
+            self.parts.drop(folder, self._names.kept(parts[-1]))
 
     def make_directory(self, path: str) -> None:
         """Make a directory."""
@@ -137,8 +145,9 @@ class LocalStorage:
         if not parts:
             raise AlreadyExists("the root is there already")
         with Translated(path), self._tree.folder(parts[:-1]) as folder:
-            os.mkdir(parts[-1], self._folder_mode, dir_fd=folder)
-            self._parts.drop(folder, self._names.kept(parts[-1]))
+            os.mkdir(parts[-1], 0o700, dir_fd=folder)
+            self._settle_folder(parts[-1], folder)
+            self.parts.drop(folder, self._names.kept(parts[-1]))
 
     def remove_directory(self, path: str) -> None:
         """Remove an empty directory; kept partial uploads in it go with it."""
@@ -168,8 +177,8 @@ class LocalStorage:
             except OSError as error:
                 raise _rename_error(error, source, target) from error
             # Neither the name that is free now nor the one that is taken stands for an older part.
-            self._parts.drop(old_number, self._names.kept(old[-1]))
-            self._parts.drop(new_number, self._names.kept(new[-1]))
+            self.parts.drop(old_number, self._names.kept(old[-1]))
+            self.parts.drop(new_number, self._names.kept(new[-1]))
 
     def set_modified(self, path: str, timestamp: float) -> None:
         """Set the time of the last change, in seconds since 1970 UTC; the time of access stays."""
@@ -189,7 +198,10 @@ class LocalStorage:
             raise PermissionDenied(f"only the permission bits 0 to 777 can be set, not {mode:o}")
         parts = self._names.existing(path)
         with Translated(path), self._tree.changeable(parts) as held:
-            os.chmod(held, mode)  # noqa: PTH101 - held may be a descriptor
+            status = os.stat(held).st_mode  # noqa: PTH116 - held may be a descriptor
+            if stat.S_ISDIR(status):
+                mode |= status & stat.S_ISGID  # the operator's: new files take the directory's group
+            os.chmod(held, mode)  # noqa: PTH101
 
     def resumable_size(self, path: str) -> int | None:
         """Return how many bytes of an interrupted upload are kept for a name that is free, else None."""
@@ -211,7 +223,7 @@ class LocalStorage:
     def usage(self, path: str) -> Usage:
         """Return what a name takes by itself, links not followed, and the part kept for it."""
         try:
-            parts = self._names.existing(path)
+            parts = self._own.existing(path)
             if not parts:
                 return NOTHING
             with Translated(path), self._tree.folder(parts[:-1]) as folder:
@@ -221,9 +233,9 @@ class LocalStorage:
 
     def holdings(self, path: str) -> Iterator[Holding]:
         """Yield everything in a directory, hidden names too; the directory is opened by the first step."""
-        parts = self._names.existing(path)
+        parts = self._own.existing(path)
         with Translated(path):
-            yield from local_holdings(self._tree.open(parts, _LISTED | os.O_NOFOLLOW), self._names)
+            yield from local_holdings(self._tree.open(parts, _LISTED | os.O_NOFOLLOW), self._own)
 
     def clean_partials(self, older_than_seconds: float, *, now: float | None = None) -> int:
         """Remove partial uploads that nobody has written to for so long, and return how many.
@@ -261,17 +273,32 @@ class LocalStorage:
             raise PermissionDenied("the root itself cannot be renamed or removed")
         return parts
 
+    def _settle_folder(self, name: bytes, parent: int) -> None:
+        """Give a new directory its mode, whatever the process's umask is, and its owner; or take it back."""
+        settings = self._settings
+        try:
+            flags = _LISTED | os.O_NOFOLLOW | os.O_CLOEXEC
+            with Descriptor(os.open(name, flags, dir_fd=parent)) as made:
+                settings.hand_over(made)
+                # Set-group-id comes from the directory above, where it is the operator's.
+                inherited = os.fstat(made).st_mode & stat.S_ISGID
+                os.fchmod(made, settings.folder_mode | inherited)
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.rmdir(name, dir_fd=parent)
+            raise
+
     def _drop_kept(self, name: bytes, parent: int, *, path: str) -> None:
         """Empty a directory that holds nothing but kept partials: to the client it is empty."""
         with Descriptor(os.open(name, _LISTED | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)) as folder:
             with os.scandir(folder) as found:
                 names = [entry.name for entry in found]
             if not all(self._names.is_kept(entry) for entry in names):
-                visible = any(not self._names.hides(entry) for entry in names)
+                visible = any(not self._names.is_own(entry) for entry in names)
                 told = "the directory has entries" if visible else "an upload into the directory is under way"
                 raise DirectoryNotEmpty(f"{told}: {shorten(path)}")
             for entry in names:
-                self._parts.drop(folder, os.fsencode(entry))
+                self.parts.drop(folder, os.fsencode(entry))
 
     def _clean_folder(
         self, found: Iterator[os.DirEntry[str]], folder: int, limit: float
@@ -285,7 +312,7 @@ class LocalStorage:
                 elif self._names.is_partial(entry.name):
                     status = entry.stat(follow_symlinks=False)
                     if stat.S_ISREG(status.st_mode) and status.st_mtime < limit:
-                        removed += self._parts.drop(folder, os.fsencode(entry.name))
+                        removed += self.parts.drop(folder, os.fsencode(entry.name))
             except OSError:
                 continue  # taken over by its owner, or not for us
         return below, removed

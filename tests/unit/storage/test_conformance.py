@@ -12,6 +12,7 @@ from lockgate.storage.base import Storage
 from lockgate.storage.conformance import StorageConformance
 from lockgate.storage.local import LocalStorage
 from lockgate.storage.memory import MemoryStorage
+from lockgate.storage.settings import FileSettings
 
 
 @pytest.mark.skipif(not kernel_has_openat2(), reason="this kernel or sandbox has no openat2")
@@ -34,7 +35,7 @@ class TestLocalStorageWithoutOpenat2(StorageConformance):
 class TestLocalStorageWithFsync(StorageConformance):
     @pytest.fixture
     def storage(self, tmp_path: Path) -> Iterator[Storage]:
-        storage = LocalStorage(tmp_path, fsync=True)
+        storage = LocalStorage(tmp_path, FileSettings(fsync=True))
         yield storage
         storage.close()
 

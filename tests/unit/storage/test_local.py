@@ -32,6 +32,7 @@ from lockgate.storage._tree import Tree
 from lockgate.storage.base import WriteMode
 from lockgate.storage.conformance import content, keep_partial, names, put, refused
 from lockgate.storage.local import LocalStorage
+from lockgate.storage.settings import FileSettings
 
 NOBODY = 65534
 
@@ -96,7 +97,7 @@ def test_the_hidden_prefix_is_the_operators_choice(tmp_path: Path) -> None:
 
 
 def test_files_and_directories_get_the_configured_modes(tmp_path: Path) -> None:
-    with contextlib.closing(LocalStorage(tmp_path, umask=0o077)) as storage:
+    with contextlib.closing(LocalStorage(tmp_path, FileSettings(umask=0o077))) as storage:
         put(storage, "/file")
         storage.make_directory("/folder")
     assert (mode_of(tmp_path / "file"), mode_of(tmp_path / "folder")) == (0o600, 0o700)
@@ -400,7 +401,7 @@ def test_a_partial_that_became_shorter_is_put_back(storage: LocalStorage, tmp_pa
             is_keepable=True,
             mode=0o600,
             exclusive=False,
-            fsync=False,
+            files=FileSettings(),
         )
         # Asked for 5 bytes, as if a longer one had been seen a moment before; then when it is gone.
         assert _uploads._take_kept(upload, 5) is None

@@ -10,6 +10,7 @@ from lockgate.accounts.base import CertificateRule, ClearCommandChannel, Protect
 
 from .accounts import AccountConfig, AccountSourceConfig
 from .example import EXAMPLE
+from .files import FileOverrides, FilesConfig, files_for
 from .limits import ActiveConfig, LimitsConfig, PassiveConfig
 from .listeners import ListenerConfig, ListenerTls
 from .policy import PolicyConfig
@@ -25,6 +26,8 @@ __all__ = [
     "CertificateRule",
     "ClearCommandChannel",
     "Config",
+    "FileOverrides",
+    "FilesConfig",
     "LimitsConfig",
     "ListenerConfig",
     "ListenerTls",
@@ -35,6 +38,7 @@ __all__ = [
     "TlsConfig",
     "accounts",
     "embedded_config",
+    "files_for",
     "load_config",
     "remarks",
 ]

@@ -7,10 +7,12 @@ import re
 from pydantic import Field, field_validator
 
 from lockgate.accounts.base import Account, Permission, name_problem
+from lockgate.accounts.files import FileRules
 from lockgate.errors import AccountError, ConfigError
 from lockgate.tls.identity import parse_subject
 
 from .fields import PathValue, Section
+from .files import FILE_KEYS, FileOverrides
 from .policy import POLICY_KEYS, PolicyOverrides
 
 __all__ = ["AccountConfig", "AccountSourceConfig"]
@@ -43,7 +45,7 @@ class AccountSourceConfig(Section):
         return value
 
 
-class AccountConfig(PolicyOverrides):
+class AccountConfig(PolicyOverrides, FileOverrides):
     """`[[account]]`: one who may log in."""
 
     name: str
@@ -93,6 +95,7 @@ class AccountConfig(PolicyOverrides):
                 permissions=self.permissions,
                 password_hash=self.password_hash or None,
                 certificate_subject=self.certificate_subject,
+                files=FileRules(**{key: getattr(self, key) for key in FILE_KEYS}),
                 **overrides,
             )
         except AccountError as error:

@@ -63,6 +63,15 @@ data_open_seconds = 30            # for the data connection to come about
 stall_seconds = 120               # without a byte moving on a data connection
 login_attempts = 3                # then the session ends
 
+# How files are kept. Any key may stand in an [[account]] too, for this account alone. See docs/files.md.
+[files]
+fsync = false                     # 226 only when file and directory are on the disk, not in its caches
+umask = "027"                     # octal: what others may not do with new files and directories
+owner = ""                        # whose they are, name or number; "": the server's own user
+group = ""                        # another user than its own only root can give files to
+hidden = []                       # names that are not there, such as ["*.tmp", ".git"]; case counts
+symlinks = "inside"               # inside (followed while they stay in the home) | refuse
+
 [accounts]
 database = ""                     # for later versions; empty: only the [[account]] entries of this file
 
@@ -74,5 +83,5 @@ password_hash = "$argon2id$v=19$m=47104,t=1,p=1$xi3zwYDDNTHSyxqZ3/Nb3A$tTvI5KpJK
 home = "files/alice"              # created if missing; the account sees nothing outside
 certificate_subject = ""          # RFC 4514, e.g. "CN=alice,O=Example": in the client certificate's subject
 permissions = "read write delete list mkdir rename"
-                                  # any key of [policy] may stand here too, for this account alone
+                                  # any key of [policy] and [files] may stand here too, for this account alone
 """  # noqa: E501

@@ -16,6 +16,9 @@ from typing import TYPE_CHECKING
 from lockgate.errors import ConfigError, shorten
 from lockgate.tls.contexts import ServerContexts
 
+from .files import files_for
+from .owners import owner_problems
+
 if TYPE_CHECKING:
     from lockgate.tls.policy import TlsPolicy
 
@@ -46,6 +49,17 @@ def trial_problems(config: Config) -> Found:
         problem = _home_problem(account.home)
         if problem:
             yield ("account", index, "home"), f'account "{shorten(account.name)}": {problem}'
+    yield from _owner_problems(config)
+
+
+def _owner_problems(config: Config) -> Found:
+    for key, message in owner_problems(config.files):
+        yield ("files", key), message
+    for index, account in enumerate(config.accounts):
+        if any(getattr(account, key) is not None for key in ("owner", "group")):
+            for key, message in owner_problems(files_for(config.files, account)):
+                if getattr(account, key) is not None:
+                    yield ("account", index, key), f'account "{shorten(account.name)}": {message}'
 
 
 def _tls_problems(policy: TlsPolicy) -> Found:

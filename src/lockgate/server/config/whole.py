@@ -21,6 +21,7 @@ from lockgate.tls.policy import ClientCertificate, SessionReuse, TlsPolicy
 from .accounts import AccountConfig, AccountSourceConfig
 from .checks import Parts, cross_problems, file_problems
 from .fields import Section
+from .files import FilesConfig
 from .limits import ActiveConfig, LimitsConfig, PassiveConfig
 from .listeners import ListenerConfig, ListenerTls
 from .policy import PolicyConfig, merged
@@ -55,6 +56,7 @@ class Config(Section):
     passive: PassiveConfig = PassiveConfig()
     active: ActiveConfig = ActiveConfig()
     limits: LimitsConfig = LimitsConfig()
+    files: FilesConfig = FilesConfig()
     account_source: AccountSourceConfig = AccountSourceConfig()
     accounts: tuple[AccountConfig, ...] = ()
     source: Path | None = None
@@ -231,6 +233,7 @@ class _Reader:
             "passive": PassiveConfig,
             "active": ActiveConfig,
             "limits": LimitsConfig,
+            "files": FilesConfig,
             "accounts": AccountSourceConfig,
         }
         self.problems += unknown_tables(values, (*tables, "listener", "account"))

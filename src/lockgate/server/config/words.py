@@ -17,6 +17,7 @@ from pydantic_core import ErrorDetails, PydanticUndefined
 
 from lockgate.errors import shorten
 
+from .files import FILE_KEYS
 from .policy import POLICY_KEYS
 from .text import KeyPath
 
@@ -72,7 +73,8 @@ def table_problems(
 def _message(detail: ErrorDetails, place: KeyPath, kind: type[BaseModel] | None) -> str:
     key = str(detail["loc"][0]) if detail["loc"] else ""
     fields = kind.model_fields if kind is not None else {}
-    own = sorted(fields, key=POLICY_KEYS.__contains__)  # a table's own keys before those of [policy]
+    # A table's own keys before those of [policy] and [files] that may stand there too.
+    own = sorted(fields, key=(*POLICY_KEYS, *FILE_KEYS).__contains__)
     table = shown_table(place)
     if detail["type"] == "extra_forbidden":
         return (
@@ -133,7 +135,7 @@ def _toml(value: Any) -> str:
             return str(value)
         case str() | Path():
             return f'"{shorten(str(value))}"'
-        case list():
+        case list() | tuple():
             return "[...]"
         case dict():
             return "{...}"

@@ -21,6 +21,7 @@ from lockgate.server.config import (
     CertificateRule,
     ClearCommandChannel,
     Config,
+    FilesConfig,
     LimitsConfig,
     ListenerConfig,
     ListenerTls,
@@ -35,6 +36,7 @@ from lockgate.server.config import (
     remarks,
 )
 from lockgate.server.config.fields import Section
+from lockgate.server.config.files import FILE_KEYS
 from lockgate.server.config.policy import POLICY_KEYS
 from lockgate.tls.policy import ClientCertificate, SessionReuse
 
@@ -46,6 +48,7 @@ SECTIONS: dict[str, type[Section]] = {
     "passive": PassiveConfig,
     "active": ActiveConfig,
     "limits": LimitsConfig,
+    "files": FilesConfig,
     "accounts": AccountSourceConfig,
 }
 
@@ -78,13 +81,13 @@ def test_the_example_shows_every_key() -> None:
         assert set(shown.pop(name)) == set(kind.model_fields), name
     own = {"listener": ListenerConfig, "account": AccountConfig}
     for name, kind in own.items():
-        assert set(shown.pop(name)[0]) == set(kind.model_fields) - set(POLICY_KEYS), name
+        assert set(shown.pop(name)[0]) == set(kind.model_fields) - set(POLICY_KEYS) - set(FILE_KEYS), name
     assert shown == {}
 
 
 def test_the_example_shows_the_defaults(folder: Path) -> None:
     config, empty = load(folder, EXAMPLE), load(folder, "")
-    for name in ("tls", "policy", "passive", "active", "limits", "account_source"):
+    for name in ("tls", "policy", "passive", "active", "limits", "files", "account_source"):
         assert getattr(config, name) == getattr(empty, name), name
     assert config.listeners[:1] == empty.listeners
     assert config.accounts[0].permissions == AccountConfig(name="x", home=Path("x")).permissions
