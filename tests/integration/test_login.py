@@ -151,6 +151,9 @@ class Watched:
         self.asked.append(("find", threading.current_thread().name))
         return self._store.find(name)
 
+    def recall_password(self, name: str, password: str) -> object:
+        return self._store.recall_password(name, password)
+
     def check_password(self, name: str, password: str) -> object:
         self.asked.append(("check_password", threading.current_thread().name))
         return self._store.check_password(name, password)

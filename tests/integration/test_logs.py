@@ -27,7 +27,8 @@ def test_logins_failures_and_transfers_are_logged_by_default_one_line_each(
         until(lambda: "transfer " in server.log.read_text())
         server.process.terminate()
         server.process.wait(15)
-        lines = server.log.read_text().splitlines()
+        remark, *lines = server.log.read_text().splitlines()
+    assert "warning: the password hash" in remark
     told = [line.split(" ", 2)[2] for line in lines]  # after date and time
     assert [one.split()[0] for one in told] == ["login-failed", "login", "transfer", "stop"]
     assert "user=alice" in told[1]

@@ -78,6 +78,7 @@ def configuration(
     passive: str = "",
     active: str = "",
     files: str = "",
+    passwords: str = "",
     account: str = "",
     more_accounts: str = "",
     listeners: str = "",
@@ -111,6 +112,8 @@ key = "server.key"
 {active}
 [files]
 {files}
+[passwords]
+{passwords}
 [[account]]
 name = "{USER}"
 password_hash = "{cheap_hash(PASSWORD)}"

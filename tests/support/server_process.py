@@ -43,8 +43,16 @@ class ServerProcess:
     @property
     def memory_kib(self) -> int:
         """Memory that is really there (RSS)."""
+        return self._memory("VmRSS")
+
+    @property
+    def peak_memory_kib(self) -> int:
+        """The most memory that has really been there (RSS)."""
+        return self._memory("VmHWM")
+
+    def _memory(self, what: str) -> int:
         status = Path(f"/proc/{self.process.pid}/status").read_text()
-        found = re.search(r"VmRSS:\s+(\d+) kB", status)
+        found = re.search(rf"{what}:\s+(\d+) kB", status)
         assert found
         return int(found[1])
 

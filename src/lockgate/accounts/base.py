@@ -117,7 +117,8 @@ class Account:
         name: The argument of USER, compared exactly.
         home: The directory that the account sees as "/".
         permissions: What it may do there.
-        password_hash: An argon2id hash, or None: no password opens this account.
+        password_hash: A hash that `passwords.hash_problem` finds nothing wrong with, or None: no password
+            opens this account.
         certificate_subject: RFC 4514 text; its RDNs must be in the client certificate's subject. "": no rule.
         files: How its files are kept, where it is not as the server says.
     """
@@ -148,13 +149,20 @@ class Account:
 
 @runtime_checkable
 class AccountStore(Protocol):
-    """A store of accounts; both methods may block and may be called from several threads at once."""
+    """A store of accounts; its methods may be called from several threads at once."""
 
     def find(self, name: str) -> Account | None:
         """Return the account of this name, or None. Blocks.
 
         Raises:
             AccountError: The store cannot answer now.
+        """
+        ...
+
+    def recall_password(self, name: str, password: str) -> Account | None:
+        """Return the account if this very password opened it not long ago, else None. Does not block.
+
+        A store that cannot know without waiting returns None; then `check_password` decides.
         """
         ...
 

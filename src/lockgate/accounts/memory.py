@@ -54,6 +54,17 @@ class MemoryAccounts:
         """Return the account of this name, or None; does not block."""
         return self._accounts.get(name)
 
+    def recall_password(self, name: str, password: str) -> Account | None:
+        """Return the account if this very password opened it not long ago, else None; computes no hash."""
+        account = self._accounts.get(name)
+        if account is None or account.password_hash is None:
+            return None
+        return account if self._checker.recalls(name, password, account.password_hash) else None
+
+    def forget_others(self) -> None:
+        """Have the checker forget what it remembers of accounts that are gone or have another hash now."""
+        self._checker.keep_only({one.name: one.password_hash for one in self})
+
     def check_password(self, name: str, password: str) -> Account | None:
         """Return the account if the password opens it, else None; blocks while it hashes."""
         account = self._accounts.get(name)
@@ -64,8 +75,9 @@ class MemoryAccounts:
     def _like(self, name: str) -> str | None:
         """Return the hash that a name without one imitates in time.
 
-        Hashes of different ages have different costs. So each unknown name takes the cost of some account's
-        hash, always of the same one: its time neither stands out nor varies from one try to the next.
+        Hashes of different kinds and ages have different costs. So each unknown name takes the cost of
+        some account's hash, always of the same one: its time neither stands out nor varies from one try to
+        the next.
         """
         if not self._hashes:
             return None

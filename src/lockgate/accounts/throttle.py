@@ -13,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
-__all__ = ["LoginThrottle", "ThrottleLimits"]
+__all__ = ["LoginThrottle", "ThrottleLimits", "client_network"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class LoginThrottle:
 
     def failed(self, address: str) -> float:
         """Count a failed login; return for how many seconds its answer must be held back."""
-        key = _network(address)
+        key = client_network(address)
         with self._lock:
             now = self._clock()
             level = self._level(key, now) + 1.0
@@ -74,7 +74,7 @@ class LoginThrottle:
 
         Waiting before, and not after, keeps those who guess from hanging up as soon as the answer is late.
         """
-        key = _network(address)
+        key = client_network(address)
         with self._lock:
             level = self._level(key, self._clock())
             if level <= 0:
@@ -91,7 +91,7 @@ class LoginThrottle:
         return min(self._limits.longest_seconds, self._limits.first_seconds * math.exp2(doublings))
 
 
-def _network(address: str) -> str:
+def client_network(address: str) -> str:
     """Return what counts as one client."""
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine
@@ -28,6 +27,7 @@ from .audit import record
 from .cleaning import PartialCleaner
 from .config import Config, ListenerConfig, ListenerTls, accounts, load_config
 from .control import ControlConnection
+from .hashing import PasswordChecks
 from .homes import Homes
 from .limits import Admission, DataBudget
 from .listening import Acceptor, open_sockets, raise_descriptor_limit, sessions_that_fit
@@ -47,8 +47,6 @@ _logger = logging.getLogger(__name__)
 # Blocking file and account work that answers a command; transfers have threads of their own.
 _HELPER_THREADS = 16
 _HELPER_QUEUE = 20_000
-_HASHER_THREADS = min(os.cpu_count() or 2, 8)
-_HASHER_QUEUE = 1000
 # Small, so that what one client sends at once does not hold up the others.
 _READ_BYTES = 16 * 1024
 _DRAIN_SECONDS = 30.0
@@ -153,7 +151,7 @@ class Server:
         config: The configuration in force.
         greeting: The 220.
         helpers: Threads for blocking work that answers a command.
-        hashers: Threads for password checks.
+        passwords: Checks passwords.
         read_buffer: What sessions read into, one after the other; its content means nothing between reads.
         workers: Threads for transfers.
         cleaner: Removes old partial uploads.
@@ -168,7 +166,9 @@ class Server:
         self.config = config
         self.loop = asyncio.get_running_loop()
         self.greeting = Reply.of(ReplyCode.READY, "Lockgate ready.")
-        self.accounts: AccountStore = accounts(config)
+        # Hashing passwords takes long on purpose: a flood of logins may wait, nobody else for it.
+        self.passwords = PasswordChecks(config)
+        self.accounts: AccountStore = accounts(config, self.passwords.checker)
         self.throttle = LoginThrottle()
         sessions = sessions_that_fit(config.limits.sessions)
         self.admission = Admission(sessions, config.limits.sessions_per_address)
@@ -178,8 +178,6 @@ class Server:
         transfers = config.limits.transfers
         self.workers = Workers(transfers, queue_limit=transfers, name="lockgate-transfer")
         self.helpers = Workers(_HELPER_THREADS, queue_limit=_HELPER_QUEUE, name="lockgate-helper")
-        # Hashing passwords takes long on purpose: a flood of logins may wait, nobody else for it.
-        self.hashers = Workers(_HASHER_THREADS, queue_limit=_HASHER_QUEUE, name="lockgate-hasher")
         self.read_buffer = bytearray(_READ_BYTES)
         self.cleaner = PartialCleaner(self)
         self.homes = Homes(config.files, self.cleaner)
@@ -218,6 +216,10 @@ class Server:
         if control.is_admitted:
             self.admission.leave(control.peer_address)
 
+    def has(self, control: ControlConnection) -> bool:
+        """Return whether a connection is still there."""
+        return control in self._controls
+
     # --- start, reload, drain ---
 
     async def start(self) -> list[BoundListener]:
@@ -252,7 +254,7 @@ class Server:
         """
         try:
             config = load_config(self.config.source) if self.config.source is not None else self.config
-            store = accounts(config)
+            store = accounts(config, self.passwords.checker)
             for state in self._listeners:
                 state.replace(config)
         except LockgateError as error:
@@ -262,6 +264,9 @@ class Server:
         self.config = config
         self.accounts = store
         self.homes.replace(config.files)
+        self.passwords.reconfigure(config)
+        # What is remembered of a password that was changed, or of an account that is gone.
+        store.forget_others()
         self.passive_ports = PortRange.parse(config.passive.ports)
         self.admission.sessions = sessions_that_fit(config.limits.sessions)
         self.admission.per_address = config.limits.sessions_per_address
@@ -287,6 +292,7 @@ class Server:
         self.is_draining = True
         self.cleaner.stop()
         self._close_listeners()
+        self.passwords.refuse_all()
         for control in list(self._controls):
             if control.session.job is None:
                 control.shut_down()
@@ -326,7 +332,7 @@ class Server:
     def _stop_threads(self) -> None:
         self.workers.close(seconds=_LAST_WORDS_SECONDS)
         self.helpers.close(seconds=_LAST_WORDS_SECONDS)
-        self.hashers.close(seconds=_LAST_WORDS_SECONDS)
+        self.passwords.close(seconds=_LAST_WORDS_SECONDS)
 
 
 def run(config: Config, *, on_ready: Callable[[list[BoundListener]], None]) -> int:

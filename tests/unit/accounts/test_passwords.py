@@ -1,8 +1,8 @@
-"""Password hashes, turns and remembered successes."""
+"""Password hashes of all kinds, and remembered successes."""
 
 from __future__ import annotations
 
-import threading
+import logging
 
 import pytest
 
@@ -13,11 +13,18 @@ from lockgate.accounts.passwords import (
     PasswordChecker,
     decoy_hash,
     hash_password,
-    needs_rehash,
+    hash_problem,
+    memory_kib_of,
     parameters_of,
     verify_password,
+    weakness,
 )
 from lockgate.errors import AccountError
+
+BCRYPT = "$2b$04$z7ROG8bWb9HZ2IAplOqBSew5lCR5xtLzC19BEIY0ug84DVIXwSHeG"
+SHA512 = "$6$Lockgate$aieoZwhuf3aETBoC6Zd2bUf9SSM9ZOKDTPvKk5C.bQ/zNd5J1D68iJSP3urlaRfx3UWE2vA4JZ8ffcrsDNBxr0"
+SHA256 = "$5$Lockgate$TPlxfCSLTK8TenRCcNsmNj9SEKS7vIXrupoKCb0CDb/"
+"""The hashes of "open" by other programs."""
 
 
 class Clock:
@@ -66,13 +73,6 @@ def test_the_parameters_stand_in_the_hash() -> None:
     assert parameters_of(hash_password("x", CHEAP)) == CHEAP
     with pytest.raises(AccountError):
         parameters_of("nothing")
-
-
-def test_a_hash_of_other_parameters_needs_a_new_one() -> None:
-    stored = hash_password("x", CHEAP)
-    assert not needs_rehash(stored, CHEAP)
-    assert needs_rehash(stored, DEFAULT_PARAMETERS)
-    assert needs_rehash("nothing", CHEAP)
 
 
 def test_the_default_costs_tens_of_megabytes() -> None:
@@ -184,32 +184,124 @@ def test_what_is_remembered_can_be_forgotten() -> None:
     assert len(verifier.calls) == 2
 
 
-def test_a_check_that_gets_no_turn_in_time_fails_loudly() -> None:
-    entered, leave = threading.Event(), threading.Event()
-
-    def slow(stored: str, password: str) -> bool:
-        entered.set()
-        assert leave.wait(30)
-        return True
-
-    checker = PasswordChecker(CHEAP, at_once=1, wait_seconds=0.01, verify=slow)
-    first = threading.Thread(target=checker.check, args=("a", "right", "stored"))
-    first.start()
-    try:
-        assert entered.wait(30)
-        with pytest.raises(AccountError, match="too many logins"):
-            checker.check("b", "right", "stored")
-    finally:
-        leave.set()
-        first.join(30)
-    assert checker.check("b", "right", "stored")
+def test_after_a_change_of_hashes_only_what_still_holds_is_remembered() -> None:
+    verifier = Verifier()
+    checker = PasswordChecker(CHEAP, verify=verifier)
+    for name in ("same", "changed", "gone", "locked"):
+        assert checker.check(name, "right", "stored")
+    checker.keep_only({"same": "stored", "changed": "stored-2", "locked": None, "new": "stored"})
+    assert checker.recalls("same", "right", "stored")
+    assert not any(checker.recalls(name, "right", "stored") for name in ("changed", "gone", "locked", "new"))
+    assert len(checker._known) == 1
+    assert len(verifier.calls) == 4
 
 
-def test_a_turn_is_given_back_when_the_computation_fails() -> None:
-    def broken(stored: str, password: str) -> bool:
-        raise AccountError("no memory")
+def test_a_shorter_time_counts_for_what_is_remembered_already() -> None:
+    clock = Clock()
+    checker = PasswordChecker(CHEAP, remember_seconds=300, clock=clock, verify=Verifier())
+    assert checker.check("alice", "right", "stored")
+    clock.now += 50
+    checker.reconfigure(CHEAP, 60)
+    assert checker.recalls("alice", "right", "stored")
+    checker.reconfigure(CHEAP, 40)
+    assert not checker.recalls("alice", "right", "stored")
 
-    checker = PasswordChecker(CHEAP, at_once=1, wait_seconds=0.01, verify=broken)
+
+def test_remembering_that_is_switched_off_forgets() -> None:
+    checker = PasswordChecker(CHEAP, verify=Verifier())
+    assert checker.check("alice", "right", "stored")
+    checker.reconfigure(CHEAP, 0)
+    assert not checker.recalls("alice", "right", "stored")
+    assert checker.check("alice", "right", "stored")
+    assert len(checker._known) == 0
+
+
+def test_other_parameters_hold_for_unknown_names_from_then_on() -> None:
+    verifier = Verifier()
+    checker = PasswordChecker(CHEAP, verify=verifier)
+    dear = HashParameters(16, 2, 1)
+    for parameters in (CHEAP, dear):
+        checker.reconfigure(parameters, 300)
+        assert not checker.check("nobody", "right", None)
+    assert [parameters_of(stored) for stored, _ in verifier.calls] == [CHEAP, dear]
+
+
+def test_nothing_that_is_remembered_holds_a_password() -> None:
+    checker = PasswordChecker(CHEAP, verify=lambda stored, password: True)
+    assert checker.check("alice", "Tr0ub4dor", "stored")
+    assert "Tr0ub4dor" not in f"{checker._known}{checker._hinted}{vars(checker)}"
+
+
+# Kinds
+
+
+def test_every_kind_is_checked_and_remembered_alike() -> None:
+    calls: list[str] = []
+
+    def verify(stored: str, password: str) -> bool:
+        calls.append(stored)
+        return verify_password(stored, password)
+
+    checker = PasswordChecker(CHEAP, verify=verify)
+    stored = [hash_password("open", CHEAP), BCRYPT, SHA512, SHA256]
+    for one in stored:
+        assert hash_problem(one) == ""
+        assert not checker.check("alice", "shut", one)
+        assert checker.check("alice", "open", one)
+        assert checker.check("alice", "open", one)
+        assert not checker.check("alice", "shut", one)
+    assert calls == [one for one in stored for _ in range(3)]
+
+
+@pytest.mark.parametrize(
+    ("stored", "words"),
+    [
+        ("hunter2", "never the password itself"),
+        ("$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHQ", "damaged"),
+        ("$argon2id$v=19$m=4294967295,t=1,p=1$c29tZXNhbHQ$" + "A" * 43, "1048576"),
+        ("$argon2id$v=19$m=47104,t=1000000000,p=1$c29tZXNhbHQ$" + "A" * 43, "t=64"),
+        ("$argon2id$v=19$m=1048576,t=64,p=1$c29tZXNhbHQ$" + "A" * 43, "m times t"),
+        ("$argon2id$v=19$m=47104,t=1,p=2000$c29tZXNhbHQ$" + "A" * 43, "p=16"),
+        ("$argon2id$v=19$m=9999999999,t=1,p=1$c29tZXNhbHQ$" + "A" * 43, "9999999999"),
+        ("$argon2id$v=19$m=47104,t=0,p=1$c29tZXNhbHQ$" + "A" * 43, "1 or more"),
+        ("$argon2id$v=19$m=47104,t=1,p=1$c29tZXNhbHR$" + "A" * 43, "damaged"),
+        ("$argon2id$v=19$m=47104,t=1,p=1$c29tZXNhbHQ$" + "A" * 100_000, "damaged"),
+        ("$argon2i$v=19$m=65536,t=3,p=4$c29tZXNhbHQ$" + "A" * 43, "only argon2id"),
+    ],
+)
+def test_what_cannot_be_a_hash_is_told_with_its_remedy_and_not_repeated(stored: str, words: str) -> None:
+    told = hash_problem(stored)
+    assert words in told
+    assert "lockgate account hash" in told
+    assert stored not in told
+
+
+def test_weakness_is_measured_by_memory_and_by_work() -> None:
+    wanted = HashParameters(64, 2, 1)
+    for memory, passes, is_weak in ((64, 2, False), (128, 1, False), (64, 1, True), (32, 64, True)):
+        stored = decoy_hash(HashParameters(memory, passes, 1))
+        assert bool(weakness(stored, wanted)) is is_weak, (memory, passes)
+    assert "bcrypt" in weakness(BCRYPT, CHEAP)
+    assert "SHA-crypt" in weakness(SHA512, CHEAP)
+
+
+def test_only_argon2id_takes_memory() -> None:
+    assert [memory_kib_of(one) for one in (decoy_hash(HashParameters(64)), BCRYPT, SHA256)] == [64, 0, 0]
+
+
+def test_a_weak_hash_is_hinted_at_once_for_each_account(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    clock = Clock()
+    checker = PasswordChecker(HashParameters(16, 2, 1), remember_seconds=10, clock=clock)
+    good = hash_password("open", HashParameters(16, 2, 1))
     for _ in range(3):
-        with pytest.raises(AccountError, match="no memory"):
-            checker.check("a", "x", "stored")
+        clock.now += 20
+        assert not checker.check("eve", "shut", SHA256)
+        for name, stored in (("al\nice", BCRYPT), ("bob", SHA512), ("carol", good)):
+            assert checker.check(name, "open", stored)
+    hints = [one.getMessage() for one in caplog.records]
+    assert len(hints) == 2
+    assert "al\\nice" in hints[0]
+    assert "bcrypt" in hints[0]
+    assert "bob" in hints[1]
+    assert not any("open" in one or SHA512 in one for one in hints)

@@ -13,9 +13,11 @@ from .example import EXAMPLE
 from .files import FileOverrides, FilesConfig, files_for
 from .limits import ActiveConfig, LimitsConfig, PassiveConfig
 from .listeners import ListenerConfig, ListenerTls
+from .passwords import PasswordsConfig
 from .policy import PolicyConfig
+from .remarks import remarks
 from .tls import TlsConfig
-from .whole import SIZE_LIMIT_BYTES, Config, accounts, embedded_config, load_config, remarks
+from .whole import SIZE_LIMIT_BYTES, Config, accounts, embedded_config, load_config, load_passwords
 
 __all__ = [
     "EXAMPLE",
@@ -32,6 +34,7 @@ __all__ = [
     "ListenerConfig",
     "ListenerTls",
     "PassiveConfig",
+    "PasswordsConfig",
     "PolicyConfig",
     "Protection",
     "SessionReuseRule",
@@ -40,5 +43,6 @@ __all__ = [
     "embedded_config",
     "files_for",
     "load_config",
+    "load_passwords",
     "remarks",
 ]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
-
 from pydantic import Field, field_validator
 
 from lockgate.accounts.base import Account, Permission, name_problem
 from lockgate.accounts.files import FileRules
+from lockgate.accounts.passwords import hash_problem
 from lockgate.errors import AccountError, ConfigError
 from lockgate.tls.identity import parse_subject
 
@@ -16,8 +15,6 @@ from .files import FILE_KEYS, FileOverrides
 from .policy import POLICY_KEYS, PolicyOverrides
 
 __all__ = ["AccountConfig", "AccountSourceConfig"]
-
-_HASH = re.compile(r"\$argon2id\$v=\d+\$m=\d+,t=\d+,p=\d+\$[A-Za-z0-9+/]+\$[A-Za-z0-9+/]+")
 
 
 def _permissions(value: object) -> object:
@@ -67,12 +64,9 @@ class AccountConfig(PolicyOverrides, FileOverrides):
     @field_validator("password_hash")
     @classmethod
     def _check_hash(cls, value: str) -> str:
-        if value and not _HASH.fullmatch(value):
-            # The value itself stays out of the message: it may be a password written here by mistake.
-            raise ValueError(
-                'expected an argon2id hash ("$argon2id$..."), never the password itself; '
-                "make one with: lockgate account hash"
-            )
+        problem = hash_problem(value) if value else ""
+        if problem:
+            raise ValueError(problem)
         return value
 
     @field_validator("certificate_subject")

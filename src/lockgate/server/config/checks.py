@@ -10,16 +10,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from lockgate.accounts.argon2id import MINIMUM, WORK_LIMIT_KIB
 from lockgate.accounts.base import CertificateRule, ClearCommandChannel, Protection
 from lockgate.errors import shorten
 
 from .accounts import AccountConfig
 from .listeners import ListenerConfig, ListenerTls
+from .passwords import PasswordsConfig
 from .policy import PolicyConfig, merged
 from .text import KeyPath
 from .tls import TlsConfig
 
-__all__ = ["Parts", "cross_problems", "file_problems"]
+__all__ = ["Parts", "cross_problems", "file_problems", "parameter_problems"]
 
 Found = Iterator[tuple[KeyPath, str]]
 
@@ -32,12 +34,15 @@ class Parts:
     policy: PolicyConfig | None
     tls: TlsConfig | None
     accounts: tuple[AccountConfig | None, ...]
+    passwords: PasswordsConfig | None = None
 
 
 def cross_problems(parts: Parts) -> Found:
     """Yield the place and the message of each thing that does not fit together; does no I/O."""
     yield from _same_endpoints(parts)
     yield from _same_names(parts)
+    if parts.passwords is not None:
+        yield from parameter_problems(parts.passwords)
     if parts.policy is None:
         return
     if parts.tls is not None and parts.tls.client_ca is None:
@@ -71,6 +76,28 @@ def _file_problem(key: str, path: Path, meaning: str) -> Found:
     except OSError as error:
         reason = error.strerror or type(error).__name__
     yield ("tls", key), f"{key}: cannot read {path} ({reason}); put {meaning} there or correct the path"
+
+
+def parameter_problems(passwords: PasswordsConfig) -> Found:
+    """Yield why new hashes with these parameters would be too cheap to guess, or too dear to check."""
+    memory, passes, lanes = passwords.memory_kib, passwords.iterations, passwords.parallelism
+    enough = ", ".join(f"{kib} with iterations = {count}" for kib, count in MINIMUM)
+    if memory < 8 * lanes or not passwords.parameters().is_enough:
+        yield (
+            ("passwords", "memory_kib"),
+            (
+                f"memory_kib = {memory} with iterations = {passes} makes hashes that are cheaply guessed; "
+                f"write one of these or more: {enough}"
+            ),
+        )
+    elif not passwords.parameters().is_bearable:
+        yield (
+            ("passwords", "iterations"),
+            (
+                f"memory_kib = {memory} times iterations = {passes} would hold every login up for seconds; "
+                f"{WORK_LIMIT_KIB} is the most that memory_kib times iterations may be"
+            ),
+        )
 
 
 def _same_endpoints(parts: Parts) -> Found:

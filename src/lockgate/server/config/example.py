@@ -72,6 +72,13 @@ group = ""                        # another user than its own only root can give
 hidden = []                       # names that are not there, such as ["*.tmp", ".git"]; case counts
 symlinks = "inside"               # inside (followed while they stay in the home) | refuse
 
+[passwords]
+memory_kib = 47104                # argon2id parameters of `lockgate account hash --config`; fewer KiB need more
+iterations = 1                    # iterations: 47104 with 1, 19456 with 2, 12288 with 3, 9216 with 4, 7168 with 5
+parallelism = 1
+hashes_at_once = 0                # 0: one a processor, 8 at most, in a quarter of the memory
+remember_seconds = 300            # a right password is not computed again for so long; 0: always
+
 [accounts]
 database = ""                     # for later versions; empty: only the [[account]] entries of this file
 

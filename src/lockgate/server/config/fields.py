@@ -13,7 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationIn
 
 from .text import FromEnvironment
 
-__all__ = ["Bool", "Count", "OptionalPath", "PathValue", "Port", "Seconds", "Section", "Whole"]
+__all__ = ["Bool", "Count", "Duration", "OptionalPath", "PathValue", "Port", "Seconds", "Section", "Whole"]
 
 
 def _number(value: object) -> object:
@@ -49,6 +49,7 @@ Count = Annotated[int, BeforeValidator(_number), Field(ge=1)]
 Port = Annotated[int, BeforeValidator(_number), Field(ge=0, le=65535)]
 Seconds = Annotated[float, BeforeValidator(_number), Field(gt=0, allow_inf_nan=False)]
 PathValue = Annotated[Path, BeforeValidator(_path), Field(validate_default=True)]
+Duration = Annotated[float, BeforeValidator(_number), Field(ge=0, allow_inf_nan=False)]
 OptionalPath = Annotated[Path | None, BeforeValidator(_optional_path)]
 Whole = Annotated[int, BeforeValidator(_number), Field(ge=0)]
 

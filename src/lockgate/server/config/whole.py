@@ -7,30 +7,33 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import Field, ValidationError, model_validator
 
-from lockgate.accounts.base import Account, CertificateRule, Protection
+from lockgate.accounts.base import Account, CertificateRule
+from lockgate.accounts.capacity import default_at_once, memory_kib, processors
 from lockgate.accounts.memory import MemoryAccounts
+from lockgate.accounts.passwords import PasswordChecker, memory_kib_of
 from lockgate.errors import ConfigError
 from lockgate.tls.policy import ClientCertificate, SessionReuse, TlsPolicy
 
 from .accounts import AccountConfig, AccountSourceConfig
-from .checks import Parts, cross_problems, file_problems
+from .checks import Parts, cross_problems, file_problems, parameter_problems
 from .fields import Section
 from .files import FilesConfig
 from .limits import ActiveConfig, LimitsConfig, PassiveConfig
 from .listeners import ListenerConfig, ListenerTls
+from .passwords import PasswordsConfig
 from .policy import PolicyConfig, merged
 from .text import KeyPath, Problem, expand, find_line, key_lines
 from .tls import TlsConfig
 from .trial import trial_problems
 from .words import shown_table, table_problems, unknown_tables
 
-__all__ = ["SIZE_LIMIT_BYTES", "Config", "accounts", "embedded_config", "load_config", "remarks"]
+__all__ = ["SIZE_LIMIT_BYTES", "Config", "accounts", "embedded_config", "load_config", "load_passwords"]
 
 _S = TypeVar("_S", bound=Section)
 
@@ -57,6 +60,7 @@ class Config(Section):
     active: ActiveConfig = ActiveConfig()
     limits: LimitsConfig = LimitsConfig()
     files: FilesConfig = FilesConfig()
+    passwords: PasswordsConfig = PasswordsConfig()
     account_source: AccountSourceConfig = AccountSourceConfig()
     accounts: tuple[AccountConfig, ...] = ()
     source: Path | None = None
@@ -70,7 +74,18 @@ class Config(Section):
 
     def parts(self) -> Parts:
         """Return the sections that must agree."""
-        return Parts(self.listeners, self.policy, self.tls, self.accounts)
+        return Parts(self.listeners, self.policy, self.tls, self.accounts, self.passwords)
+
+    def dearest_hash_kib(self) -> int:
+        """Return the most memory that the check of one password can take, in KiB."""
+        stored = (one.password_hash for one in self.accounts if one.password_hash)
+        return max(self.passwords.memory_kib, *(memory_kib_of(one) for one in stored), 0)
+
+    def hashes_at_once(self) -> int:
+        """Return how many password hashes may be computed at once; 0 in the file leaves it to the machine."""
+        return self.passwords.hashes_at_once or default_at_once(
+            self.dearest_hash_kib(), cpus=processors(), available_kib=memory_kib()
+        )
 
     def policy_for(
         self, listener: ListenerConfig, account: AccountConfig | Account | None = None
@@ -106,9 +121,10 @@ class Config(Section):
         )
 
 
-def accounts(config: Config) -> MemoryAccounts:
-    """Return the store of the configuration's accounts."""
-    return MemoryAccounts(entry.account() for entry in config.accounts)
+def accounts(config: Config, checker: PasswordChecker | None = None) -> MemoryAccounts:
+    """Return the store of the configuration's accounts, which checks passwords with `checker`, if given."""
+    checker = checker or PasswordChecker(config.passwords.parameters())
+    return MemoryAccounts((entry.account() for entry in config.accounts), checker)
 
 
 def load_config(path: Path, environ: Mapping[str, str] | None = None, *, trial: bool = False) -> Config:
@@ -122,25 +138,50 @@ def load_config(path: Path, environ: Mapping[str, str] | None = None, *, trial: 
     Raises:
         ConfigError: Something is wrong; the message has a line `FILE:LINE: ...` for every problem.
     """
+    reader = _Reader(path.absolute())
+    values, lines = _parsed(path, environ, reader.report)
+    config = reader.read(values)
+    if config is not None and trial:
+        reader.problems += trial_problems(config)
+    _raise_problems(path, lines, reader.problems)
+    assert config is not None
+    return config
+
+
+def load_passwords(path: Path, environ: Mapping[str, str] | None = None) -> PasswordsConfig:
+    """Read `[passwords]` alone of a configuration file, whose accounts may still lack their hashes. Blocks.
+
+    Raises:
+        ConfigError: The file cannot be read, or something in that table is wrong.
+    """
+    reader = _Reader(path.absolute())
+    values, lines = _parsed(path, environ, reader.report)
+    found = reader.passwords(values)
+    _raise_problems(path, lines, [one for one in reader.problems if one[0][:1] == ("passwords",)])
+    assert found is not None
+    return found
+
+
+def _parsed(
+    path: Path, environ: Mapping[str, str] | None, report: Callable[[KeyPath, str], None]
+) -> tuple[dict[str, Any], dict[KeyPath, int]]:
+    """Return the values of a file, and the line of each key."""
     text = _read(path)
     try:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: not valid TOML: {error}") from error
-    lines = key_lines(text)
-    source = path.absolute()
-    reader = _Reader(source)
-    values = expand(raw, os.environ if environ is None else environ, reader.report)
+    values = expand(raw, os.environ if environ is None else environ, report)
     assert isinstance(values, dict)
-    config = reader.read(values)
-    if config is not None and trial:
-        reader.problems += trial_problems(config)
-    found = {Problem(find_line(lines, place), message) for place, message in reader.problems}
+    return values, key_lines(text)
+
+
+def _raise_problems(path: Path, lines: dict[KeyPath, int], told: list[tuple[KeyPath, str]]) -> None:
+    found = {Problem(find_line(lines, place), message) for place, message in told}
     # In the file's order; what has no line of its own (a file that a default names) comes last.
     problems = sorted(found, key=lambda problem: (problem.line == 0, problem))
-    if problems or config is None:
+    if problems:
         raise ConfigError("\n".join(problem.shown(str(path)) for problem in problems))
-    return config
 
 
 def embedded_config(
@@ -183,19 +224,6 @@ def embedded_config(
         raise ConfigError(told) from error
 
 
-def remarks(config: Config) -> tuple[str, ...]:
-    """Return what is allowed and still worth a warning."""
-    found: list[str] = []
-    if not config.accounts:
-        found.append("there is no [[account]]: nobody can log in")
-    found += [
-        f"passwords may go out in clear on {listener.address} port {listener.port}"
-        for listener in config.listeners
-        if config.policy_for(listener).control is not Protection.REQUIRED
-    ]
-    return tuple(found)
-
-
 def _read(path: Path) -> str:
     try:
         with path.open("rb") as file:
@@ -234,6 +262,7 @@ class _Reader:
             "active": ActiveConfig,
             "limits": LimitsConfig,
             "files": FilesConfig,
+            "passwords": PasswordsConfig,
             "accounts": AccountSourceConfig,
         }
         self.problems += unknown_tables(values, (*tables, "listener", "account"))
@@ -243,7 +272,9 @@ class _Reader:
         policy, tls = sections["policy"], sections["tls"]
         assert policy is None or isinstance(policy, PolicyConfig)
         assert tls is None or isinstance(tls, TlsConfig)
-        parts = Parts(listeners, policy, tls, entries)
+        passwords = sections["passwords"]
+        assert passwords is None or isinstance(passwords, PasswordsConfig)
+        parts = Parts(listeners, policy, tls, entries, passwords)
         self.problems += cross_problems(parts)
         self.problems += file_problems(parts)
         if self.problems:
@@ -251,6 +282,13 @@ class _Reader:
         sections["account_source"] = sections.pop("accounts")
         whole = {"listeners": listeners, "accounts": entries, "source": self._source, **sections}
         return Config.model_validate(whole)
+
+    def passwords(self, values: dict[str, Any]) -> PasswordsConfig | None:
+        """Return `[passwords]` alone, or None when `problems` says why not."""
+        found = self._table(PasswordsConfig, ("passwords",), values.get("passwords", {}))
+        if found is not None:
+            self.problems += parameter_problems(found)
+        return found
 
     def _table(self, kind: type[_S], place: KeyPath, value: object) -> _S | None:
         """Validate one table; report what is wrong in it."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from lockgate.protocol.replies import Reply, ReplyCode
 from lockgate.server.audit import record
+from lockgate.server.hashing import HashingBusy
 from lockgate.server.login import enter, may_enter, may_enter_by_certificate
 
 if TYPE_CHECKING:
@@ -37,8 +38,14 @@ async def pass_(session: Session, command: Command) -> Reply:
     delay = server.throttle.delay(address)
     if delay:
         await asyncio.sleep(delay)
-    check = server.hashers.submit(lambda: server.accounts.check_password(name, command.text))
-    account = await asyncio.wrap_future(check)
+    control = session.control
+    try:
+        account = await server.passwords.check(
+            server.accounts, name, command.text, address=address, is_wanted=lambda: server.has(control)
+        )
+    except HashingBusy as error:
+        record("login-refused", peer=address, user=name, reason=str(error))
+        return Reply.of(_C.NOT_AVAILABLE, "Too many logins at once; try again later.")
     if account is not None and may_enter(session, account):
         return await enter(session, account, Reply.of(_C.LOGGED_IN, "Logged in."), by="password")
     session.failed_logins += 1

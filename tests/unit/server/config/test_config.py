@@ -26,6 +26,7 @@ from lockgate.server.config import (
     ListenerConfig,
     ListenerTls,
     PassiveConfig,
+    PasswordsConfig,
     PolicyConfig,
     Protection,
     SessionReuseRule,
@@ -49,6 +50,7 @@ SECTIONS: dict[str, type[Section]] = {
     "active": ActiveConfig,
     "limits": LimitsConfig,
     "files": FilesConfig,
+    "passwords": PasswordsConfig,
     "accounts": AccountSourceConfig,
 }
 
@@ -87,7 +89,7 @@ def test_the_example_shows_every_key() -> None:
 
 def test_the_example_shows_the_defaults(folder: Path) -> None:
     config, empty = load(folder, EXAMPLE), load(folder, "")
-    for name in ("tls", "policy", "passive", "active", "limits", "files", "account_source"):
+    for name in ("tls", "policy", "passive", "active", "limits", "files", "passwords", "account_source"):
         assert getattr(config, name) == getattr(empty, name), name
     assert config.listeners[:1] == empty.listeners
     assert config.accounts[0].permissions == AccountConfig(name="x", home=Path("x")).permissions
@@ -277,7 +279,9 @@ def test_a_clear_listener_has_none_and_is_remarked_on(folder: Path) -> None:
     config = load(folder, ASK + CLEAR + ACCOUNT)
     assert config.tls_policy(config.listeners[0]) is None
     assert config.handshake_certificate(config.listeners[0]) is CertificateRule.OFF
-    assert remarks(config) == ("passwords may go out in clear on 127.0.0.1 port 2121",)
+    clear, weak = remarks(config)
+    assert clear == "passwords may go out in clear on 127.0.0.1 port 2121"
+    assert 'hash of "alice" is weaker' in weak
 
 
 def test_without_tls_no_certificate_file_is_needed(tmp_path: Path) -> None:

@@ -1,0 +1,31 @@
+"""How many hashes a machine can compute at once."""
+
+from __future__ import annotations
+
+import pytest
+
+from lockgate.accounts.capacity import default_at_once, memory_kib, processors
+
+MIB, GIB = 1024, 1024 * 1024
+
+
+@pytest.mark.parametrize(
+    ("hash_kib", "cpus", "available_kib", "at_once"),
+    [
+        (46 * MIB, 2, 8 * GIB, 2),
+        (46 * MIB, 64, 64 * GIB, 8),
+        (46 * MIB, 8, 512 * MIB, 2),
+        (46 * MIB, 8, 128 * MIB, 1),
+        (GIB, 8, 8 * GIB, 2),
+        (0, 4, GIB, 4),
+    ],
+)
+def test_processors_and_a_quarter_of_the_memory_say_how_many(
+    hash_kib: int, cpus: int, available_kib: int, at_once: int
+) -> None:
+    assert default_at_once(hash_kib, cpus=cpus, available_kib=available_kib) == at_once
+
+
+def test_this_machine_has_a_processor_and_some_memory() -> None:
+    assert processors() >= 1
+    assert memory_kib() > 64 * MIB
