@@ -173,6 +173,11 @@ def test_every_listed_feature_works(start: Start, connect: Connect) -> None:
         "EPSV": ("EPSV", 229),
         "EPRT": ("EPRT |1|127.0.0.1|50000|", 200),
         "REST": ("REST 2", 350),
+        "MODE": ("MODE Z", 200),
+        "RANG": ("RANG 1 0", 350),
+        "HASH": ("HASH file.txt", 213),
+        "MFF": ("MFF modify=20200102030405; file.txt", 213),
+        "AVBL": ("AVBL", 213),
         "CLNT": ("CLNT tests", 200),
         "TVFS": ("CWD /./../", 250),
     }
@@ -181,6 +186,7 @@ def test_every_listed_feature_works(start: Start, connect: Connect) -> None:
         if name not in ("AUTH", "CCC"):
             command, code = trials[name]  # a feature that is not known here has no trial: add one
             client.expect(command, code)
+    client.expect("MODE S", 200)
     client.expect("REST 2", 350)
     assert client.download("RETR file.txt") == b"345"
     assert "CCC" in before

@@ -74,6 +74,7 @@ def configuration(
     work: Path,
     *,
     policy: str = "",
+    features: str = "",
     limits: str = "",
     passive: str = "",
     active: str = "",
@@ -104,6 +105,8 @@ key = "server.key"
 {tls}
 [policy]
 {policy}
+[features]
+{features}
 [limits]
 {limits}
 [passive]

@@ -144,6 +144,13 @@ class ServerProtocol:
         """False while so much waits that the shell should stop reading from the socket."""
         return not self._closing and len(self._held) + self._reader.waiting < self._limits.waiting_commands
 
+    @property
+    def is_abort_waiting(self) -> bool:
+        """True when the client has sent ABOR behind the command that runs; asked for work that takes long."""
+        while (line := self._reader.pop()) is not None:
+            self._held.append(_parse(line))
+        return any(isinstance(parsed, Command) and parsed.verb is Verb.ABOR for parsed in self._held)
+
     def greeting(self, reply: Reply) -> Output:
         """Return the greeting's bytes; 220, or 421 which closes.
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from lockgate.errors import LocalProtocolError
 
+from .extensions import accepted_range
 from .verbs import VERBS, Verb
 
 if TYPE_CHECKING:
@@ -221,7 +222,8 @@ class SessionState:
 
     Attributes:
         implicit: True on a port where TLS comes first; REIN keeps TLS there (RFC 959, 1997 draft).
-        restart_offset: Where the next RETR, STOR or APPE starts, in bytes (REST).
+        restart_offset: Where the next RETR, STOR or APPE (REST), or RETR or HASH (RANG) starts, in bytes.
+        range_end: The last byte of the next RETR or HASH (RANG), or None for all there is.
         rename_from: The name that RNTO will rename, or None.
         epsv_all: True after EPSV ALL (RFC 2428 §4).
     """
@@ -232,6 +234,7 @@ class SessionState:
     transfer: Transfer = Transfer.IDLE
     implicit: bool = False
     restart_offset: int = 0
+    range_end: int | None = None
     rename_from: str | None = None
     epsv_all: bool = False
 
@@ -361,7 +364,12 @@ def _apply_values(state: SessionState, command: Command, reply: Reply) -> Sessio
     if verb is None:
         return state
     if verb is Verb.REST and reply.code == 350:
-        return replace(state, restart_offset=_offset(command.text.strip()), rename_from=None)
+        offset = _offset(command.text.strip())
+        return replace(state, restart_offset=offset, range_end=None, rename_from=None)
+    if verb is Verb.RANG and not reply.is_preliminary:
+        # draft-bryan-ftp-range §3: a refused RANG stands for the whole file, as "RANG 1 0" does.
+        first, last = accepted_range(command.text) if reply.code == 350 else (0, None)
+        return replace(state, restart_offset=first, range_end=last, rename_from=None)
     if verb is Verb.RNFR and reply.code == 350:
         return replace(state, rename_from=command.text)
     if reply.is_preliminary:
@@ -369,9 +377,15 @@ def _apply_values(state: SessionState, command: Command, reply: Reply) -> Sessio
     changed = state
     if state.rename_from is not None:
         changed = replace(changed, rename_from=None)
-    if state.restart_offset and (VERBS[verb].opens_data or (verb is Verb.TYPE and reply.is_success)):
+    has_range = state.range_end is not None
+    if (state.restart_offset or has_range) and (
+        VERBS[verb].opens_data
+        or (verb is Verb.TYPE and reply.is_success)
+        # A range is for HASH too, and for MODE S only (draft-bryan-ftp-range §3, §6).
+        or (has_range and (verb is Verb.HASH or (verb is Verb.MODE and reply.is_success)))
+    ):
         # An offset counts bytes of the type it was given in (RFC 3659 §5), for one transfer.
-        changed = replace(changed, restart_offset=0)
+        changed = replace(changed, restart_offset=0, range_end=None)
     if _is_epsv_all(command) and reply.is_success:
         changed = replace(changed, epsv_all=True)
     return changed
@@ -383,7 +397,4 @@ def _is_epsv_all(command: Command) -> bool:
 
 def _offset(digits: str) -> int:
     # Bounded: Python refuses to convert thousands of digits, and no file is that long.
-    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) <= _OFFSET_DIGITS else 0
-
-
-_OFFSET_DIGITS = 20
+    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) <= 20 else 0

@@ -118,6 +118,8 @@ class Room(Enum):
     TRANSFERS = "transfers"
     LISTINGS = "listings"
     FILES = "files"
+    ATTRIBUTES = "attributes"
+    DIGESTS = "digests"
     INFORMATION = "information"
 
 
@@ -159,6 +161,8 @@ class VerbRow:
 
 _NONE, _OPTIONAL, _REQUIRED = Argument.NONE, Argument.OPTIONAL, Argument.REQUIRED
 _V, _R = Verb, Room
+_RANGE, _HASH, _MFXX = "draft-bryan-ftp-range", "draft-bryan-ftpext-hash", "draft-somers-ftp-mfxx"
+_STREAMLINED = "draft-peterson-streamlined-ftp-command-extensions"
 
 
 def _rows() -> tuple[VerbRow, ...]:
@@ -182,11 +186,11 @@ def _rows() -> tuple[VerbRow, ...]:
         r(_V.SSCN, _R.SECURITY, _OPTIONAL, "practice", "SSCN [ON|OFF]", refused=502),
         r(_V.TYPE, _R.PARAMETERS, _REQUIRED, "RFC 959 §4.1.2", "TYPE A|I|L 8"),
         r(_V.STRU, _R.PARAMETERS, _REQUIRED, "RFC 959 §4.1.2", "STRU F"),
-        r(_V.MODE, _R.PARAMETERS, _REQUIRED, "RFC 959 §4.1.2", "MODE S"),
+        r(_V.MODE, _R.PARAMETERS, _REQUIRED, "RFC 959 §4.1.2", "MODE S|Z", feature="MODE Z"),
         r(_V.REST, _R.PARAMETERS, _REQUIRED, "RFC 3659 §5", "REST <offset>", feature="REST STREAM"),
         r(_V.ALLO, _R.PARAMETERS, _OPTIONAL, "RFC 959 §4.1.3", "ALLO <bytes> [R <bytes>]"),
         r(_V.OPTS, _R.PARAMETERS, _REQUIRED, "RFC 2389 §4", "OPTS <verb> [<options>]", needs_login=False),
-        r(_V.RANG, _R.PARAMETERS, _REQUIRED, "practice", "RANG <start> <end>", refused=502),
+        r(_V.RANG, _R.PARAMETERS, _REQUIRED, _RANGE, "RANG <first> <last>", feature="RANG STREAM"),
         r(_V.LANG, _R.PARAMETERS, _OPTIONAL, "RFC 2640 §4", "LANG [<tag>]", needs_login=False, refused=502),
         r(_V.PASV, _R.ENDPOINTS, _NONE, "RFC 959 §4.1.2", "PASV"),
         r(_V.PORT, _R.ENDPOINTS, _REQUIRED, "RFC 959 §4.1.2", "PORT h1,h2,h3,h4,p1,p2"),
@@ -216,12 +220,20 @@ def _rows() -> tuple[VerbRow, ...]:
         r(_V.RNTO, _R.FILES, _REQUIRED, "RFC 959 §4.1.3", "RNTO <path>"),
         r(_V.SIZE, _R.FILES, _REQUIRED, "RFC 3659 §4", "SIZE <path>", feature="SIZE"),
         r(_V.MDTM, _R.FILES, _REQUIRED, "RFC 3659 §3", "MDTM <path>", feature="MDTM"),
-        r(_V.MFMT, _R.FILES, _REQUIRED, "practice", "MFMT <time> <path>", feature="MFMT"),
-        r(_V.MFCT, _R.FILES, _REQUIRED, "practice", "MFCT <time> <path>", refused=502),
-        r(_V.MFF, _R.FILES, _REQUIRED, "practice", "MFF <facts> <path>", refused=502),
-        r(_V.HASH, _R.FILES, _REQUIRED, "practice", "HASH <path>", refused=502),
-        r(_V.AVBL, _R.FILES, _OPTIONAL, "practice", "AVBL [<path>]", refused=502),
-        r(_V.SITE, _R.FILES, _REQUIRED, "RFC 959 §4.1.3", "SITE HELP|CHMOD <mode> <path>"),
+        r(_V.MFMT, _R.ATTRIBUTES, _REQUIRED, _MFXX, "MFMT <time> <path>", feature="MFMT"),
+        r(_V.MFCT, _R.ATTRIBUTES, _REQUIRED, _MFXX, "MFCT <time> <path>", refused=502),
+        r(
+            _V.MFF,
+            _R.ATTRIBUTES,
+            _REQUIRED,
+            _MFXX,
+            "MFF <fact>=<value>; <path>",
+            feature="MFF modify;UNIX.mode;",
+        ),
+        # The server builds the HASH line itself: it marks the algorithm that is chosen.
+        r(_V.HASH, _R.DIGESTS, _REQUIRED, _HASH, "HASH <path>", feature="HASH"),
+        r(_V.AVBL, _R.ATTRIBUTES, _OPTIONAL, _STREAMLINED, "AVBL [<path>]", feature="AVBL"),
+        r(_V.SITE, _R.ATTRIBUTES, _REQUIRED, "RFC 959 §4.1.3", "SITE HELP|CHMOD|UTIME <arguments>"),
         r(_V.FEAT, _R.INFORMATION, _NONE, "RFC 2389 §3", "FEAT", needs_login=False),
         r(_V.HELP, _R.INFORMATION, _OPTIONAL, "RFC 959 §4.1.3", "HELP [<verb>]", needs_login=False),
         r(_V.SYST, _R.INFORMATION, _NONE, "RFC 959 §4.1.3", "SYST", needs_login=False),

@@ -21,6 +21,7 @@ from lockgate.errors import LocalProtocolError, LockgateError, RemoteProtocolErr
 from lockgate.protocol.effects import CloseControl, StartTls, StopTls
 from lockgate.protocol.replies import Reply, ReplyCode
 from lockgate.protocol.server import CommandRefused, Event, Output, ServerProtocol
+from lockgate.transfer import kernel
 from lockgate.transfer.establish import normal_address
 
 from .audit import record
@@ -183,6 +184,11 @@ class ControlConnection(asyncio.BufferedProtocol):
             self._stall = None
         self._wake()
 
+    @property
+    def has_lost_peer(self) -> bool:
+        """True when the client has left, also while too much of it waits for its end to be read."""
+        return self._closing or kernel.has_ended(self._transport.get_extra_info("socket"))
+
     # --- in ---
 
     def _take(self, data: bytes) -> None:
@@ -210,6 +216,8 @@ class ControlConnection(asyncio.BufferedProtocol):
         if not self.core.wants_data:
             # Commands wait for the one that runs, or for a client that reads no replies: take no more.
             self._transport.pause_reading()
+        if self.session.long_work is not None and self.core.is_abort_waiting:
+            self.session.long_work.interrupt()
         if self._serving or self._write_blocked:
             return
         event = self.core.next_event()

@@ -17,7 +17,18 @@ from lockgate.protocol.verbs import VERBS, Verb
 from lockgate.transfer.outcome import NotOpened
 from lockgate.transfer.workers import WorkersBusy
 
-from .handlers import access, endpoints, files, information, listings, parameters, security, transfers
+from .handlers import (
+    access,
+    attributes,
+    digests,
+    endpoints,
+    files,
+    information,
+    listings,
+    parameters,
+    security,
+    transfers,
+)
 from .refusals import storage_reply
 
 if TYPE_CHECKING:
@@ -48,6 +59,7 @@ HANDLERS: Mapping[Verb, Handler] = MappingProxyType(
         Verb.STRU: parameters.stru,
         Verb.MODE: parameters.mode,
         Verb.REST: parameters.rest,
+        Verb.RANG: parameters.rang,
         Verb.ALLO: parameters.allo,
         Verb.OPTS: parameters.opts,
         Verb.PASV: endpoints.pasv,
@@ -74,8 +86,11 @@ HANDLERS: Mapping[Verb, Handler] = MappingProxyType(
         Verb.RNTO: files.rnto,
         Verb.SIZE: files.size,
         Verb.MDTM: files.mdtm,
-        Verb.MFMT: files.mfmt,
-        Verb.SITE: files.site,
+        Verb.MFMT: attributes.mfmt,
+        Verb.HASH: digests.hash_,
+        Verb.MFF: attributes.mff,
+        Verb.AVBL: attributes.avbl,
+        Verb.SITE: attributes.site,
         Verb.FEAT: information.feat,
         Verb.HELP: information.help_,
         Verb.SYST: information.syst,
@@ -88,10 +103,12 @@ HANDLERS: Mapping[Verb, Handler] = MappingProxyType(
 _PERMISSIONS: Mapping[Verb, Permission] = MappingProxyType(
     {
         Verb.RETR: Permission.READ,
+        Verb.HASH: Permission.READ,
         Verb.STOR: Permission.WRITE,
         Verb.APPE: Permission.WRITE,
         Verb.STOU: Permission.WRITE,
         Verb.MFMT: Permission.WRITE,
+        Verb.MFF: Permission.WRITE,
         Verb.LIST: Permission.LIST,
         Verb.NLST: Permission.LIST,
         Verb.MLSD: Permission.LIST,

@@ -37,7 +37,7 @@ _STORAGE: tuple[tuple[type[Exception], int, str], ...] = (
     (OutsideRoot, _C.FILE_UNAVAILABLE, "The path leads out of your files."),
     (NameRejected, _C.NAME_NOT_ALLOWED, "The name is not allowed."),
     (NoSpace, _C.NO_SPACE, "No space left."),
-    (OffsetBeyondEnd, _INVALID_REST, "The REST offset lies beyond the end of the file."),
+    (OffsetBeyondEnd, _INVALID_REST, "The offset lies beyond the end of the file."),
 )
 
 
@@ -68,5 +68,8 @@ def outcome_reply(outcome: Outcome) -> Reply:
         # RFC 4217 §10.2: the 522 says what would be acceptable; the words are binding.py's own.
         reason = str(outcome.error) if isinstance(outcome.error, LockgateError) else "not acceptable"
         return Reply.of(_C.DATA_TLS_REFUSED, f"TLS refused: {reason}.")
+    if outcome.status is OutcomeStatus.BAD_COMPRESSION:
+        # The words are deflate.py's own.
+        return Reply.of(_C.LOCAL_ERROR, f"Nothing was stored: {outcome.detail}.")
     code, text = _OUTCOMES[outcome.status]
     return Reply.of(code, text)

@@ -47,6 +47,7 @@ _logger = logging.getLogger(__name__)
 # Blocking file and account work that answers a command; transfers have threads of their own.
 _HELPER_THREADS = 16
 _HELPER_QUEUE = 20_000
+_DIGEST_QUEUE = 100
 # Small, so that what one client sends at once does not hold up the others.
 _READ_BYTES = 16 * 1024
 _DRAIN_SECONDS = 30.0
@@ -152,6 +153,7 @@ class Server:
         greeting: The 220.
         helpers: Threads for blocking work that answers a command.
         passwords: Checks passwords.
+        digesters: Threads for HASH.
         read_buffer: What sessions read into, one after the other; its content means nothing between reads.
         workers: Threads for transfers.
         cleaner: Removes old partial uploads.
@@ -178,6 +180,8 @@ class Server:
         transfers = config.limits.transfers
         self.workers = Workers(transfers, queue_limit=transfers, name="lockgate-transfer")
         self.helpers = Workers(_HELPER_THREADS, queue_limit=_HELPER_QUEUE, name="lockgate-helper")
+        # Hashing files takes long, and only those who ask for it shall wait.
+        self.digesters = Workers(config.features.hash_jobs, queue_limit=_DIGEST_QUEUE, name="lockgate-digest")
         self.read_buffer = bytearray(_READ_BYTES)
         self.cleaner = PartialCleaner(self)
         self.homes = Homes(config.files, self.cleaner)
@@ -272,6 +276,7 @@ class Server:
         self.admission.per_address = config.limits.sessions_per_address
         transfers = self.data_budget.transfers = config.limits.transfers
         self.workers.resize(transfers, queue_limit=transfers)
+        self.digesters.resize(config.features.hash_jobs, queue_limit=_DIGEST_QUEUE)
         record("reload", accounts=len(config.accounts))
 
     def _tell_of_listeners(self, config: Config) -> None:
@@ -332,6 +337,7 @@ class Server:
     def _stop_threads(self) -> None:
         self.workers.close(seconds=_LAST_WORDS_SECONDS)
         self.helpers.close(seconds=_LAST_WORDS_SECONDS)
+        self.digesters.close(seconds=_LAST_WORDS_SECONDS)
         self.passwords.close(seconds=_LAST_WORDS_SECONDS)
 
 

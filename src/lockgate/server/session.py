@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, TypeVar
 
+from lockgate.protocol.extensions import DEFAULT_LEVEL
 from lockgate.protocol.facts import FACT_NAMES
 from lockgate.protocol.paths import resolve
 from lockgate.tls.binding import ControlBinding
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from lockgate.storage.base import Storage
     from lockgate.tls.engine import TlsEngine
     from lockgate.tls.identity import Identity
+    from lockgate.transfer.stop import Stop
 
     from .config import PolicyConfig
     from .control import ControlConnection
@@ -59,6 +61,11 @@ class Parameters:
     representation: Representation = Representation.ASCII
     cwd: str = "/"
     mlst_facts: tuple[str, ...] = FACT_NAMES
+    is_compressed: bool = False
+    """MODE Z (draft-preston-ftpext-deflate)."""
+    compression_level: int = DEFAULT_LEVEL
+    hash_algorithm: str = ""
+    """What OPTS HASH has picked; "" is the server's first."""
 
 
 @dataclass(slots=True)
@@ -96,6 +103,7 @@ class Session:
         "is_greeted",
         "job",
         "login",
+        "long_work",
         "number",
         "parameters",
         "tls",
@@ -109,6 +117,7 @@ class Session:
         self.tls = TlsState()
         self.endpoint: Endpoint | None = None
         self.job: Job | None = None
+        self.long_work: Stop | None = None
         self.failed_logins = 0
         self.is_greeted = False
 
@@ -153,6 +162,13 @@ class Session:
     def is_ascii(self) -> bool:
         """True in TYPE A."""
         return self.parameters.representation is Representation.ASCII
+
+    @property
+    def hash_algorithm(self) -> str | None:
+        """The algorithm of HASH: the client's choice, else the server's; None when HASH is off."""
+        allowed = self.server.config.features.hash_algorithms
+        chosen = self.parameters.hash_algorithm
+        return chosen if chosen in allowed else next(iter(allowed), None)
 
     def path(self, command: Command) -> str:
         """Return the virtual path that a command's argument means; without argument the working directory.
@@ -237,4 +253,6 @@ class Session:
         """The control connection is gone: end the transfer and give everything back."""
         if self.job is not None:
             self.job.abort()
+        if self.long_work is not None:
+            self.long_work.interrupt()
         self.drop_endpoint()

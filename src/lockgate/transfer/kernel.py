@@ -105,6 +105,18 @@ def is_gone(sock: socket.socket) -> bool:
         return True
 
 
+def has_ended(sock: socket.socket) -> bool:
+    """Tell whether the peer has ended its direction, or the connection is broken; reads nothing."""
+    if not _ON_LINUX:
+        return False
+    poller = select.poll()
+    try:
+        poller.register(sock.fileno(), select.POLLRDHUP)
+    except (OSError, ValueError):
+        return True
+    return bool(poller.poll(0))
+
+
 def bytes_moved(sock: socket.socket) -> int:
     """Return a number that grows whenever the peer acknowledges or sends something (0: not known)."""
     if not _ON_LINUX:

@@ -17,6 +17,7 @@ from lockgate.errors import (
     TruncatedStream,
     TruncatedTransfer,
 )
+from lockgate.transfer.deflate import BadCompression
 
 __all__ = ["NotOpened", "Outcome", "OutcomeStatus", "failure"]
 
@@ -41,6 +42,8 @@ class OutcomeStatus(Enum):
     NOT_ACCEPTABLE = "not acceptable"
     """TLS came about, but it is not bound to the control connection as the policy demands."""
     NOT_OPENED = "not opened"
+    BAD_COMPRESSION = "bad compression"
+    """The bytes came in order, but MODE Z cannot be made of them, or only to do harm."""
     STORAGE_FAILED = "storage failed"
     """The reader or the writer failed, not the network."""
 
@@ -81,6 +84,7 @@ _STATUS_BY_ERROR: tuple[tuple[type[Exception], OutcomeStatus], ...] = (
     (TruncatedStream, OutcomeStatus.TRUNCATED),
     (TruncatedTransfer, OutcomeStatus.TRUNCATED),
     (NotOpened, OutcomeStatus.NOT_OPENED),
+    (BadCompression, OutcomeStatus.BAD_COMPRESSION),
     (HandshakeFailed, OutcomeStatus.HANDSHAKE_FAILED),
     (CertificateMismatch, OutcomeStatus.NOT_ACCEPTABLE),
     (SessionReuseRequired, OutcomeStatus.NOT_ACCEPTABLE),

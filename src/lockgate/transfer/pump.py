@@ -56,6 +56,26 @@ class Converter(Protocol):
         """Return what was held back."""
 
 
+class Compressor(Protocol):
+    """MODE Z when sending; `deflate.Deflater` is one."""
+
+    def feed(self, data: memoryview | bytes, /) -> bytes:
+        """Take a piece and return what is ready, often nothing."""
+
+    def finish(self) -> bytes:
+        """Return the rest."""
+
+
+class Expander(Protocol):
+    """MODE Z when receiving; `deflate.Inflater` is one."""
+
+    def feed(self, data: memoryview | bytes, /) -> Iterator[bytes]:
+        """Take a piece and yield what it stands for."""
+
+    def finish(self) -> None:
+        """Raise unless the stream has come to its own end."""
+
+
 def send(
     reader: Reader,
     stream: DataStream,
@@ -64,6 +84,7 @@ def send(
     limit: int | None = None,
     progress: Progress | None = None,
     convert: Converter | None = None,
+    compress: Compressor | None = None,
     await_peer: bool = True,
 ) -> Outcome:
     """Send a file from the reader's position and end the stream in order. Blocks.
@@ -76,6 +97,7 @@ def send(
         progress: Called with the number of bytes of each piece sent. What it raises comes out, except
             `TransferAborted`, which ends the transfer with the status ABORTED.
         convert: TYPE A conversion, before sending.
+        compress: MODE Z, behind it; `limit` counts bytes before, `progress` and the outcome those behind.
         await_peer: As for `DataStream.finish`.
 
     Returns:
@@ -84,10 +106,11 @@ def send(
 
     def work(tally: _Tally) -> bool:
         left = limit
-        if isinstance(stream, PlainStream) and convert is None:
+        if isinstance(stream, PlainStream) and convert is None and compress is None:
             left = _send_file(reader, stream, limit, tally)
-        if left != 0:
-            _send_pieces(_pieces(reader, buffer_bytes, left, convert), stream, tally)
+        if left != 0 or compress is not None:
+            pieces = _pieces(reader, buffer_bytes, left, convert)
+            _send_pieces(_compressed(pieces, compress, stream), stream, tally)
         return stream.finish(await_peer=await_peer)
 
     return _run(work, progress)
@@ -98,6 +121,7 @@ def send_chunks(
     stream: DataStream,
     *,
     progress: Progress | None = None,
+    compress: Compressor | None = None,
     await_peer: bool = True,
 ) -> Outcome:
     """Send a listing as it is produced, small chunks joined, and end the stream in order. Blocks.
@@ -106,11 +130,12 @@ def send_chunks(
         chunks: Produced lazily; a `StorageError` or `OSError` out of it gives STORAGE_FAILED.
         stream: As for `send`.
         progress: As for `send`.
+        compress: As for `send`.
         await_peer: As for `DataStream.finish`.
     """
 
     def work(tally: _Tally) -> bool:
-        _send_pieces(_joined(_guarded(chunks)), stream, tally)
+        _send_pieces(_compressed(_joined(_guarded(chunks)), compress, stream), stream, tally)
         return stream.finish(await_peer=await_peer)
 
     return _run(work, progress)
@@ -124,6 +149,7 @@ def receive(
     limit: int | None = None,
     progress: Progress | None = None,
     convert: Converter | None = None,
+    expand: Expander | None = None,
     require_close_notify: bool = True,
 ) -> Outcome:
     """Receive a file until the sender's end and answer it. Blocks.
@@ -134,9 +160,11 @@ def receive(
         stream: Where the bytes come from; left for the caller to close.
         writer: Where they go; neither committed nor discarded here.
         buffer_bytes: Collected before they are written; less when they come slowly.
-        limit: More bytes than this end the transfer with STORAGE_FAILED and `NoSpace`.
+        limit: More bytes than this, expanded ones, end the transfer with STORAGE_FAILED and `NoSpace`.
         progress: Called with the number of bytes of each piece written. As for `send`.
         convert: TYPE A conversion, before writing.
+        expand: MODE Z, before that; `progress` and the outcome count bytes as they came. A stream that it
+            cannot take, or that ends before its own end, gives BAD_COMPRESSION.
         require_close_notify: False takes a TLS stream's FIN without close_notify for the end, as some old
             devices send it; the outcome's `verified_end` then says False. A reset is never an end.
 
@@ -145,7 +173,7 @@ def receive(
     """
 
     def work(tally: _Tally) -> bool:
-        sink = _Sink(writer, limit, convert, tally)
+        sink = _Sink(writer, limit, convert, expand, tally, stream.stop.check)
         try:
             _collect(stream, sink, buffer_bytes)
         except TruncatedStream:
@@ -177,25 +205,46 @@ class _Tally:
 
 
 class _Sink:
-    """Converts, limits, counts and writes what was received."""
+    """Expands, limits, converts, counts and writes what was received."""
 
-    __slots__ = ("_convert", "_left", "_tally", "_writer")
+    __slots__ = ("_check", "_convert", "_expand", "_left", "_tally", "_writer")
 
-    def __init__(self, writer: Writer, limit: int | None, convert: Converter | None, tally: _Tally) -> None:
+    def __init__(
+        self,
+        writer: Writer,
+        limit: int | None,
+        convert: Converter | None,
+        expand: Expander | None,
+        tally: _Tally,
+        check: Callable[[], None],
+    ) -> None:
         self._writer = writer
         self._left = limit
         self._convert = convert
+        self._expand = expand
         self._tally = tally
+        self._check = check
 
     def take(self, data: memoryview) -> None:
+        if self._expand is None:
+            self._store(data)
+        else:
+            for piece in self._expand.feed(data):
+                # A little can become a thousand times as much, and somebody may want to end it meanwhile.
+                self._check()
+                self._store(piece)
+        self._tally.add(len(data))
+
+    def _store(self, data: memoryview | bytes) -> None:
         if self._left is not None:
             if len(data) > self._left:
                 raise _StorageFailed from NoSpace("the upload is larger than allowed")
             self._left -= len(data)
         self._write(data if self._convert is None else self._convert.feed(bytes(data)))
-        self._tally.add(len(data))
 
     def finish(self) -> None:
+        if self._expand is not None:
+            self._expand.finish()
         if self._convert is not None and (rest := self._convert.finish()):
             self._write(rest)
 
@@ -290,6 +339,19 @@ def _joined(chunks: Iterable[bytes]) -> Iterator[bytes]:
         yield b"".join(pending)
 
 
+def _compressed(
+    pieces: Iterable[memoryview | bytes], compress: Compressor | None, stream: DataStream
+) -> Iterator[memoryview | bytes]:
+    if compress is None:
+        yield from pieces
+        return
+    for piece in pieces:
+        # Much that is alike becomes nothing to send for a long while.
+        stream.stop.check()
+        yield compress.feed(piece)
+    yield compress.finish()
+
+
 def _send_pieces(pieces: Iterable[memoryview | bytes], stream: DataStream, tally: _Tally) -> None:
     for piece in pieces:
         rest = memoryview(piece)
@@ -312,7 +374,7 @@ def _collect(stream: DataStream, sink: _Sink, buffer_bytes: int) -> None:
                 written_at = time.monotonic()
     except LockgateError:
         # What arrived before the cut belongs to what can be resumed; the cut is what gets reported.
-        with contextlib.suppress(_StorageFailed):
+        with contextlib.suppress(_StorageFailed, LockgateError):
             sink.take(view[:filled])
         raise
     sink.take(view[:filled])

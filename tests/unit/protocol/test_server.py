@@ -469,3 +469,16 @@ def test_the_events_are_the_same_however_the_bytes_are_split():
     assert answers([SESSION[i : i + 1] for i in range(len(SESSION))]) == expected
     for cut in range(len(SESSION)):
         assert answers([SESSION[:cut], SESSION[cut:]]) == expected
+
+
+def test_an_abort_behind_a_long_command_is_seen_and_keeps_its_place():
+    core = ServerProtocol()
+    core.receive_data(b"NOOP\r\nbad\nFEAT\r\n")
+    assert not core.is_abort_waiting
+    core.receive_data(b"\xff\xf4\xff\xf2ABOR\r\nQUIT\r\n")
+    assert core.is_abort_waiting
+    words = []
+    while (event := core.next_event()) is not None:
+        words.append(event.command.word if event.command else "")
+    assert words == ["NOOP", "", "FEAT", "ABOR", "QUIT"]
+    assert not core.is_abort_waiting

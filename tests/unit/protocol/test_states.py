@@ -445,3 +445,37 @@ def test_one_step_touches_its_own_machine_only():
     state = replace(FULL, control=Control.PROTECTED, rename_from=None)
     after = step(state, "PROT C", 200)
     assert after == replace(state, data=Data.CLEAR)
+
+
+# --- RANG ---
+
+
+def test_a_range_holds_until_its_command():
+    ranged = step(READY, "RANG 3 9", 350)
+    assert (ranged.restart_offset, ranged.range_end) == (3, 9)
+    for line, code in (("NOOP", 200), ("SIZE a", 213), ("TYPE A", 504), ("MODE Z", 504), ("RETR a", 150)):
+        assert (step(ranged, line, code).restart_offset, step(ranged, line, code).range_end) == (3, 9)
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [("RANG 1 0", 350), ("RANG 9 3", 501), ("RETR a", 226), ("RETR a", 550), ("STOR a", 504), ("LIST", 226),
+     ("HASH a", 213), ("HASH a", 550), ("TYPE A", 200), ("MODE Z", 200)],
+)  # fmt: skip
+def test_a_range_ends_with(line, code):
+    after = step(step(READY, "RANG 3 9", 350), line, code)
+    assert (after.restart_offset, after.range_end) == (0, None)
+
+
+def test_rest_and_rang_take_each_others_place():
+    after = walk(READY, ("RANG 3 9", 350), ("REST 5", 350))
+    assert (after.restart_offset, after.range_end) == (5, None)
+    assert walk(after, ("RANG 1 2", 350)).restart_offset == 1
+
+
+def test_hash_leaves_the_offset_of_rest():
+    assert walk(READY, ("REST 5", 350), ("HASH a", 213), ("MODE S", 200)).restart_offset == 5
+
+
+def test_a_range_forgets_the_name_to_be_renamed():
+    assert walk(READY, ("RNFR a", 350), ("RANG 1 2", 350)).rename_from is None

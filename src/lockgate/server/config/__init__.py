@@ -10,6 +10,7 @@ from lockgate.accounts.base import CertificateRule, ClearCommandChannel, Protect
 
 from .accounts import AccountConfig, AccountSourceConfig
 from .example import EXAMPLE
+from .features import FeaturesConfig
 from .files import FileOverrides, FilesConfig, files_for
 from .limits import ActiveConfig, LimitsConfig, PassiveConfig
 from .listeners import ListenerConfig, ListenerTls
@@ -28,6 +29,7 @@ __all__ = [
     "CertificateRule",
     "ClearCommandChannel",
     "Config",
+    "FeaturesConfig",
     "FileOverrides",
     "FilesConfig",
     "LimitsConfig",

@@ -53,6 +53,14 @@ address = ""                      # the IPv4 address in 227; empty: the control 
 [active]
 enabled = true                    # PORT and EPRT, to the control peer's address and ports above 1023 only
 
+# Commands that no RFC has. See docs/extensions.md.
+[features]
+hash_algorithms = ["SHA-256", "SHA-512", "CRC32"]  # of HASH; the first is the default, MD5 if you must; []: no HASH
+hash_jobs = 2                     # files that are hashed at the same time; others wait
+hash_seconds = 300                # the longest that one HASH may take, its wait included
+compression = true                # MODE Z: zlib on data connections
+compression_ratio_limit = 200     # an upload in MODE Z may expand this many times, past 64 MiB; 0: any
+
 [limits]
 sessions = 10000
 sessions_per_address = 100

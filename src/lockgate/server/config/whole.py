@@ -22,6 +22,7 @@ from lockgate.tls.policy import ClientCertificate, SessionReuse, TlsPolicy
 
 from .accounts import AccountConfig, AccountSourceConfig
 from .checks import Parts, cross_problems, file_problems, parameter_problems
+from .features import FeaturesConfig
 from .fields import Section
 from .files import FilesConfig
 from .limits import ActiveConfig, LimitsConfig, PassiveConfig
@@ -58,6 +59,7 @@ class Config(Section):
     policy: PolicyConfig = PolicyConfig()
     passive: PassiveConfig = PassiveConfig()
     active: ActiveConfig = ActiveConfig()
+    features: FeaturesConfig = FeaturesConfig()
     limits: LimitsConfig = LimitsConfig()
     files: FilesConfig = FilesConfig()
     passwords: PasswordsConfig = PasswordsConfig()
@@ -260,6 +262,7 @@ class _Reader:
             "policy": PolicyConfig,
             "passive": PassiveConfig,
             "active": ActiveConfig,
+            "features": FeaturesConfig,
             "limits": LimitsConfig,
             "files": FilesConfig,
             "passwords": PasswordsConfig,

@@ -1,13 +1,12 @@
-"""CWD, CDUP, PWD, MKD, RMD, DELE, RNFR, RNTO, SIZE, MDTM, MFMT, SITE (RFC 959 §4.1, RFC 3659)."""
+"""CWD, CDUP, PWD, MKD, RMD, DELE, RNFR, RNTO, SIZE, MDTM (RFC 959 §4.1, RFC 3659)."""
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from lockgate.accounts.base import Permission
 from lockgate.errors import IsADirectory, NotADirectory, NotFound, PermissionDenied
-from lockgate.protocol.facts import format_time, parse_time
+from lockgate.protocol.facts import format_time
 from lockgate.protocol.paths import quote_257, resolve, shown
 from lockgate.protocol.replies import Reply, ReplyCode
 from lockgate.server.audit import record
@@ -18,10 +17,9 @@ if TYPE_CHECKING:
     from lockgate.server.session import Session
     from lockgate.storage.base import Storage
 
-__all__ = ["cdup", "cwd", "dele", "mdtm", "mfmt", "mkd", "pwd", "rmd", "rnfr", "rnto", "site", "size"]
+__all__ = ["cdup", "cwd", "dele", "mdtm", "mkd", "pwd", "rmd", "rnfr", "rnto", "size"]
 
 _C = ReplyCode
-_MODE = re.compile(r"[0-7]{3,4}", re.ASCII)
 
 
 async def cwd(session: Session, command: Command) -> Reply:
@@ -137,42 +135,6 @@ async def mdtm(session: Session, command: Command) -> Reply:
     path, storage = session.path(command), session.storage
     entry = await session.in_worker(lambda: storage.stat(path))
     return Reply.of(_C.FILE_STATUS, format_time(entry.modified))
-
-
-async def mfmt(session: Session, command: Command) -> Reply:
-    """Set when a file changed last."""
-    when, _, name = command.text.partition(" ")
-    timestamp = parse_time(when)
-    if not name:
-        return Reply.of(_C.BAD_ARGUMENT, "MFMT takes a time and a path.")
-    path, storage = resolve(session.parameters.cwd, name), session.storage
-    await session.in_worker(lambda: storage.set_modified(path, timestamp))
-    _record(session, command, path)
-    return Reply.of(_C.FILE_STATUS, f"Modify={format_time(timestamp)}; {shown(path)}")
-
-
-async def site(session: Session, command: Command) -> Reply:
-    """SITE HELP and SITE CHMOD."""
-    word, _, rest = command.text.lstrip().partition(" ")
-    match word.upper():
-        case "HELP":
-            return Reply.of(_C.HELP, "SITE commands:", " HELP", " CHMOD <mode> <path>", "End")
-        case "CHMOD":
-            return await _chmod(session, command, rest.lstrip(" "))
-        case _:
-            return Reply.of(_C.PARAMETER_NOT_IMPLEMENTED, "SITE HELP and SITE CHMOD are implemented.")
-
-
-async def _chmod(session: Session, command: Command, rest: str) -> Reply:
-    mode, _, name = rest.partition(" ")
-    if not _MODE.fullmatch(mode) or not name:
-        return Reply.of(_C.BAD_ARGUMENT, "SITE CHMOD takes an octal mode and a path.")
-    if not session.account.may(Permission.WRITE):
-        return Reply.of(_C.FILE_UNAVAILABLE, "Permission denied.")
-    path, storage = resolve(session.parameters.cwd, name), session.storage
-    await session.in_worker(lambda: storage.set_mode(path, int(mode, 8)))
-    _record(session, command, path, mode=mode)
-    return Reply.of(_C.OK, "The mode was set.")
 
 
 def _record(session: Session, command: Command, path: str, **more: object) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lockgate.protocol.extensions import format_hash_feature
 from lockgate.protocol.features import format_feat, mlst_feature
 from lockgate.protocol.gates import CccRule, Requirement
 from lockgate.protocol.replies import Reply, ReplyCode
-from lockgate.protocol.verbs import VERBS, Verb, lookup
+from lockgate.protocol.verbs import VERBS, Verb, VerbRow, lookup
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,14 +30,22 @@ async def feat(session: Session, command: Command) -> Reply:
 
 def _features(session: Session) -> Iterator[str]:
     policy = session.control.core.policy
+    offered = session.server.config.features
     has_tls = policy.has_tls and policy.control is not Requirement.FORBIDDEN
     for row in VERBS.values():
-        if row.feature is None or row.refused is not None or (row.verb in _TLS_VERBS and not has_tls):
+        if row.feature is None or not _is_served(row, session) or (row.verb in _TLS_VERBS and not has_tls):
             continue
-        if row.verb is Verb.MLST:
-            yield mlst_feature(session.parameters.mlst_facts)
-        elif row.verb is not Verb.EPRT or policy.active_mode:
-            yield row.feature
+        match row.verb:
+            case Verb.MLST:
+                yield mlst_feature(session.parameters.mlst_facts)
+            case Verb.HASH:
+                yield format_hash_feature(offered.hash_algorithms, session.hash_algorithm or "")
+            case Verb.MODE if not offered.compression:
+                continue
+            case Verb.EPRT if not policy.active_mode:
+                continue
+            case _:
+                yield row.feature
         if row.verb is Verb.AUTH and policy.legacy_auth:
             yield "AUTH SSL"
     if has_tls and policy.ccc is not CccRule.OFF:
@@ -45,15 +54,19 @@ def _features(session: Session) -> Iterator[str]:
     yield "UTF8"
 
 
+def _is_served(row: VerbRow, session: Session) -> bool:
+    return row.refused is None and (row.verb is not Verb.HASH or session.hash_algorithm is not None)
+
+
 async def help_(session: Session, command: Command) -> Reply:
     """List the verbs, or explain one."""
     word = command.text.strip()
     if word:
         row = lookup(word)
-        if row is None or row.refused is not None:
+        if row is None or not _is_served(row, session):
             return Reply.of(_C.BAD_ARGUMENT, "There is no such command here.")
         return Reply.of(_C.HELP, f"Syntax: {row.help}")
-    words = sorted(row.verb.value for row in VERBS.values() if row.refused is None)
+    words = sorted(row.verb.value for row in VERBS.values() if _is_served(row, session))
     lines = (
         " " + " ".join(f"{word:<4}" for word in words[start : start + _VERBS_A_LINE])
         for start in range(0, len(words), _VERBS_A_LINE)

@@ -17,6 +17,7 @@ from lockgate.server.jobs import Job
 from lockgate.server.session import Direction
 from lockgate.storage.base import EntryKind
 from lockgate.transfer import pump
+from lockgate.transfer.deflate import Deflater
 
 if TYPE_CHECKING:
     from lockgate.protocol.commands import Command
@@ -97,12 +98,13 @@ async def stat(session: Session, command: Command) -> Reply:
 
 def _status_lines(session: Session) -> list[str]:
     state = session.control.core.state
-    job = session.job
+    job, parameters = session.job, session.parameters
+    mode = "Z" if parameters.is_compressed else "S"
     lines = [
         f" User {shown(session.account.name)}",
         f" Control connection {'in TLS' if state.is_protected else 'in clear'}",
         f" Data connections {'Private' if state.data.is_private else 'Clear'}",
-        f" Type {session.parameters.representation.value}, structure F, mode S",
+        f" Type {parameters.representation.value}, structure F, mode {mode}",
     ]
     if job is not None:
         way = "sent" if job.direction is Direction.OUT else "received"
@@ -176,6 +178,9 @@ def _send(
     line: _Line,
     close: Callable[[], None],
 ) -> Reply:
+    parameters = session.parameters
+    compress = Deflater(parameters.compression_level) if parameters.is_compressed else None
+
     def chunks() -> Iterator[bytes]:
         for entry in entries:
             text = line(entry)
@@ -183,7 +188,7 @@ def _send(
                 yield encode(f"{text}\r\n")
 
     def move(stream: DataStream, count: Callable[[int], None]) -> Outcome:
-        return pump.send_chunks(chunks(), stream, progress=count)
+        return pump.send_chunks(chunks(), stream, progress=count, compress=compress)
 
     def settle(outcome: Outcome) -> None:
         close()

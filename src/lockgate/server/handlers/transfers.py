@@ -16,6 +16,7 @@ from lockgate.server.jobs import Job
 from lockgate.server.session import Direction
 from lockgate.storage.base import OffsetBeyondEnd, WriteMode
 from lockgate.transfer import pump
+from lockgate.transfer.deflate import Deflater, Inflater
 from lockgate.transfer.outcome import Outcome, OutcomeStatus
 
 if TYPE_CHECKING:
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 __all__ = ["abor", "appe", "retr", "stor", "stou"]
 
 _C = ReplyCode
+# draft-bryan-ftp-range §4.3 would have STOR write into the middle of a visible file. Here a file changes as a
+# whole, when all of it has come.
+_RANGE_REFUSED = Reply.of(_C.PARAMETER_NOT_IMPLEMENTED, "RANG is for RETR and HASH only.")
 # After these the client may want to go on where it stopped; after the others what came is not worth keeping.
 _RESUMABLE = frozenset(
     (OutcomeStatus.TRUNCATED, OutcomeStatus.RESET, OutcomeStatus.STALLED, OutcomeStatus.ABORTED)
@@ -38,13 +42,18 @@ _RESUMABLE = frozenset(
 async def retr(session: Session, command: Command) -> Reply:
     """Send a file, from REST's offset on."""
     path = session.path(command)
-    storage, offset = session.storage, session.control.core.state.restart_offset
-    is_ascii = session.is_ascii
-    reader = await session.in_worker(lambda: _open_reader(storage, path, 0 if is_ascii else offset))
+    storage, state = session.storage, session.control.core.state
+    offset, last = state.restart_offset, state.range_end
+    is_ascii, compress = session.is_ascii, _deflater(session)
+    if last is None:
+        reader = await session.in_worker(lambda: _open_reader(storage, path, 0 if is_ascii else offset))
+    else:
+        reader = await session.in_worker(lambda: _open_range(storage, path, offset))
+    limit = None if last is None else last - offset + 1
 
     def move(stream: DataStream, count: Callable[[int], None]) -> Outcome:
         convert = _SkippingToNetwork(offset) if is_ascii else None
-        outcome = pump.send(reader, stream, progress=count, convert=convert)
+        outcome = pump.send(reader, stream, limit=limit, progress=count, convert=convert, compress=compress)
         if convert is not None and convert.left and outcome.is_complete:
             # Only now is it known how long the file is on the wire.
             error = OffsetBeyondEnd(f"the offset lies {convert.left} bytes behind the end")
@@ -54,13 +63,16 @@ async def retr(session: Session, command: Command) -> Reply:
     def settle(outcome: Outcome) -> None:
         reader.close()
 
-    size = "" if is_ascii else f" ({max(reader.size - offset, 0)} bytes)"
+    left = max(reader.size - offset, 0)
+    size = "" if is_ascii else f" ({left if limit is None else min(left, limit)} bytes)"
     session.job = Job(session, command, path=path, direction=Direction.OUT, move=move, settle=settle)
     return Reply.of(_C.OPENING_DATA, f"Sending {shown(split(path)[1])}{size}.")
 
 
 async def stor(session: Session, command: Command) -> Reply:
     """Receive a file; it shows under its name when all of it has come."""
+    if session.control.core.state.range_end is not None:
+        return _RANGE_REFUSED
     offset = session.control.core.state.restart_offset
     if offset and session.is_ascii:
         return Reply.of(_C.PARAMETER_NOT_IMPLEMENTED, "REST with STOR needs TYPE I.")
@@ -72,6 +84,8 @@ async def stor(session: Session, command: Command) -> Reply:
 
 async def appe(session: Session, command: Command) -> Reply:
     """Receive more of a file; what is there stays untouched until all has come."""
+    if session.control.core.state.range_end is not None:
+        return _RANGE_REFUSED
     path, storage = session.path(command), session.storage
     handle = await session.in_worker(lambda: storage.open_write(path, WriteMode.APPEND))
     return _receive(session, command, path=path, handle=handle)
@@ -79,6 +93,8 @@ async def appe(session: Session, command: Command) -> Reply:
 
 async def stou(session: Session, command: Command) -> Reply:
     """Receive a file under a new name, which the 150 says (RFC 1123 §4.1.2.9)."""
+    if session.control.core.state.range_end is not None:
+        return _RANGE_REFUSED
     storage = session.storage
     if command.text:
         directory, prefix = split(session.path(command))
@@ -111,9 +127,28 @@ def _open_reader(storage: Storage, path: str, offset: int) -> ReadHandle:
     return reader
 
 
+def _open_range(storage: Storage, path: str, first: int) -> ReadHandle:
+    """Open a file at the first byte of a range, or at its end: then nothing is sent."""
+    reader = storage.open_read(path)
+    try:
+        # draft-bryan-ftp-range §4.3: a range behind the end is no error, it has no bytes.
+        reader.seek(min(first, reader.size))
+    except BaseException:
+        reader.close()
+        raise
+    return reader
+
+
+def _deflater(session: Session) -> Deflater | None:
+    parameters = session.parameters
+    return Deflater(parameters.compression_level) if parameters.is_compressed else None
+
+
 def _receive(session: Session, command: Command, *, path: str, handle: WriteHandle) -> Reply:
     require_close_notify = session.policy.require_close_notify
     is_ascii = session.is_ascii
+    ratio_limit = session.server.config.features.compression_ratio_limit
+    expand = Inflater(ratio_limit) if session.parameters.is_compressed else None
 
     def move(stream: DataStream, count: Callable[[int], None]) -> Outcome:
         return pump.receive(
@@ -121,6 +156,7 @@ def _receive(session: Session, command: Command, *, path: str, handle: WriteHand
             handle,
             progress=count,
             convert=FromNetwork() if is_ascii else None,
+            expand=expand,
             require_close_notify=require_close_notify,
         )
 

@@ -21,6 +21,7 @@ from lockgate.server.config import (
     CertificateRule,
     ClearCommandChannel,
     Config,
+    FeaturesConfig,
     FilesConfig,
     LimitsConfig,
     ListenerConfig,
@@ -48,6 +49,7 @@ SECTIONS: dict[str, type[Section]] = {
     "policy": PolicyConfig,
     "passive": PassiveConfig,
     "active": ActiveConfig,
+    "features": FeaturesConfig,
     "limits": LimitsConfig,
     "files": FilesConfig,
     "passwords": PasswordsConfig,
@@ -89,7 +91,17 @@ def test_the_example_shows_every_key() -> None:
 
 def test_the_example_shows_the_defaults(folder: Path) -> None:
     config, empty = load(folder, EXAMPLE), load(folder, "")
-    for name in ("tls", "policy", "passive", "active", "limits", "files", "passwords", "account_source"):
+    for name in (
+        "tls",
+        "policy",
+        "passive",
+        "active",
+        "features",
+        "limits",
+        "files",
+        "passwords",
+        "account_source",
+    ):
         assert getattr(config, name) == getattr(empty, name), name
     assert config.listeners[:1] == empty.listeners
     assert config.accounts[0].permissions == AccountConfig(name="x", home=Path("x")).permissions
