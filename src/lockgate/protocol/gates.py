@@ -7,9 +7,9 @@ The first gate that matches refuses. Where two RFCs disagree the source column s
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
 from typing import TYPE_CHECKING
 
+from .policy import CccRule, GatePolicy, Requirement, flow_of, paths_meant
 from .replies import Reply, ReplyCode
 from .states import Control, Login, SessionState, Transfer
 from .verbs import Argument, Verb, VerbRow
@@ -22,50 +22,23 @@ if TYPE_CHECKING:
 __all__ = ["GATES", "CccRule", "Gate", "GatePolicy", "Requirement", "View", "judge"]
 
 
-class Requirement(Enum):
-    """A policy for the control connection (RFC 4217 §10.1) or for data connections (§10.2)."""
-
-    REQUIRED = "required"
-    OPTIONAL = "optional"
-    FORBIDDEN = "forbidden"
-
-
-class CccRule(Enum):
-    """Whether a client may clear the command channel (RFC 4217 §5, §15.3)."""
-
-    OFF = "off"
-    AFTER_LOGIN = "after-login"
-
-
-@dataclass(frozen=True, slots=True)
-class GatePolicy:
-    """What a listener, and after the login the account, allows.
-
-    Attributes:
-        has_tls: False where no certificate can be had: AUTH is answered 431.
-        control: Must USER be protected.
-        data: Must data connections be protected.
-        ccc: May CCC be used.
-        legacy_auth: Are AUTH SSL, TLS-P and TLS-C taken, as well as TLS.
-        active_mode: Are PORT and EPRT taken.
-    """
-
-    has_tls: bool = True
-    control: Requirement = Requirement.REQUIRED
-    data: Requirement = Requirement.REQUIRED
-    ccc: CccRule = CccRule.OFF
-    legacy_auth: bool = True
-    active_mode: bool = True
-
-
 @dataclass(frozen=True, slots=True)
 class View:
-    """All that a gate may look at."""
+    """All that a gate may look at.
+
+    Attributes:
+        command: The command.
+        row: What the table says of its verb.
+        state: Where the four machines stand.
+        policy: What is allowed.
+        cwd: The working directory, a virtual path: what a relative argument starts from.
+    """
 
     command: Command
     row: VerbRow
     state: SessionState
     policy: GatePolicy
+    cwd: str = "/"
 
     @property
     def verb(self) -> Verb:
@@ -120,13 +93,21 @@ def _is_pbsz_number(view: View) -> bool:
     return text.isascii() and text.isdigit() and len(text) <= 10 and int(text) <= _MAX_PBSZ
 
 
+def _data_asked(view: View) -> frozenset[Requirement]:
+    """RFC 4217 §10.2: judged at the transfer command, by the path it means, not at PORT or PASV."""
+    policy = view.policy
+    if not policy.rules:
+        return frozenset((policy.data,))
+    flow = flow_of(view.verb)
+    return frozenset(policy.data_for(path, flow) for path in paths_meant(view.verb, view.command, view.cwd))
+
+
 def _data_level_too_low(view: View) -> bool:
-    # RFC 4217 §10.2: judged at the transfer command, not at PORT or PASV.
-    return view.policy.data is Requirement.REQUIRED and not view.state.data.is_private
+    return not view.state.data.is_private and Requirement.REQUIRED in _data_asked(view)
 
 
 def _data_level_too_high(view: View) -> bool:
-    return view.policy.data is Requirement.FORBIDDEN and view.state.data.is_private
+    return view.state.data.is_private and Requirement.FORBIDDEN in _data_asked(view)
 
 
 def _login_must_be_protected(view: View) -> bool:
@@ -134,10 +115,7 @@ def _login_must_be_protected(view: View) -> bool:
 
 
 def _prot_denied(view: View) -> bool:
-    wanted = _mechanism(view)
-    return (view.policy.data is Requirement.FORBIDDEN and wanted == "P") or (
-        view.policy.data is Requirement.REQUIRED and wanted == "C"
-    )
+    return not view.policy.may_have_level(private=_mechanism(view) == "P")
 
 
 def _only(*verbs: Verb) -> frozenset[Verb]:
@@ -367,14 +345,14 @@ GATES: tuple[Gate, ...] = (
         "data-level-too-low",
         lambda v: v.row.opens_data and _data_level_too_low(v),
         _C.DATA_LEVEL_REFUSED,
-        "Data connections must be protected here: PBSZ 0, PROT P.",
+        "Data connections must be protected for this: PBSZ 0, PROT P.",
         "RFC 4217 §10.2 (§11.4 says 522, RFC 2228 534)",
     ),
     Gate(
         "data-level-too-high",
         lambda v: v.row.opens_data and _data_level_too_high(v),
         _C.DATA_LEVEL_REFUSED,
-        "Data connections must be in clear here: PROT C.",
+        "Data connections must be in clear for this: PROT C.",
         "RFC 4217 §10.2",
     ),
 )

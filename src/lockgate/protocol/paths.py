@@ -12,7 +12,17 @@ import re
 
 from lockgate.errors import RemoteProtocolError, shorten
 
-__all__ = ["is_plain_name", "join", "listed", "parse_257", "quote_257", "resolve", "shown", "split"]
+__all__ = [
+    "is_plain_name",
+    "join",
+    "listed",
+    "listing_paths",
+    "parse_257",
+    "quote_257",
+    "resolve",
+    "shown",
+    "split",
+]
 
 _FORBIDDEN = re.compile(r"[\0\r\n]")
 # C0, DEL, C1, the two Unicode line ends, the marks that turn the direction of text (they make "exe.txt" of
@@ -48,6 +58,24 @@ def resolve(cwd: str, argument: str) -> str:
         elif part not in ("", "."):
             kept.append(part)
     return "/" + "/".join(kept)
+
+
+def listing_paths(cwd: str, argument: str) -> tuple[str, ...]:
+    """Return what the argument of LIST, NLST or STAT may mean, the likeliest first.
+
+    An argument such as "-la" is an option of `ls` to most clients, and a file's name to RFC 959. So it has
+    two meanings: as it stands, and without the options.
+
+    Raises:
+        RemoteProtocolError: As `resolve`.
+    """
+    literal = resolve(cwd, argument)
+    if not argument.startswith("-"):
+        return (literal,)
+    words = argument.split(" ")
+    while words and words[0].startswith("-"):
+        words.pop(0)
+    return literal, resolve(cwd, " ".join(words))
 
 
 def split(path: str) -> tuple[str, str]:

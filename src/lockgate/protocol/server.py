@@ -11,6 +11,7 @@ turn, not when its bytes came. This module must not touch a socket, nor know how
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from lockgate.errors import LocalProtocolError, RemoteProtocolError
@@ -120,12 +121,19 @@ class ServerProtocol:
         policy: What the listener allows; may be replaced after the login (`policy` is settable).
         implicit: True where TLS comes before the greeting (1997 draft, §4.2).
         limits: Bounds on input.
+        cwd: Tells the working directory, which the shell keeps: what a path is judged from.
     """
 
     def __init__(
-        self, policy: GatePolicy | None = None, *, implicit: bool = False, limits: ServerLimits | None = None
+        self,
+        policy: GatePolicy | None = None,
+        *,
+        implicit: bool = False,
+        limits: ServerLimits | None = None,
+        cwd: Callable[[], str] = lambda: "/",
     ) -> None:
         self.policy = policy or GatePolicy()
+        self._cwd = cwd
         self._limits = limits or ServerLimits()
         self._state = initial(implicit=implicit)
         self._reader = self._new_reader()
@@ -271,7 +279,7 @@ class ServerProtocol:
             return CommandRefused(
                 parsed, Reply.of(ReplyCode.UNRECOGNISED, "Command unknown."), "unknown-verb"
             )
-        gate = judge(View(parsed, row, self._state, self.policy))
+        gate = judge(View(parsed, row, self._state, self.policy, self._cwd()))
         if gate is None:
             return CommandReceived(parsed)
         return CommandRefused(parsed, gate.reply(parsed), gate.name)

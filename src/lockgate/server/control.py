@@ -85,7 +85,7 @@ class ControlConnection(asyncio.BufferedProtocol):
     def __init__(self, server: Server, listener: ListenerState) -> None:
         self.server = server
         self.listener = listener
-        self.core = ServerProtocol(listener.gate_policy, implicit=listener.is_implicit)
+        self.core = ServerProtocol(listener.gate_policy, implicit=listener.is_implicit, cwd=self._cwd)
         self.is_admitted = False
         self.peer_address = ""
         self.local_address = ""
@@ -101,6 +101,9 @@ class ControlConnection(asyncio.BufferedProtocol):
         self._idle: asyncio.TimerHandle | None = None
         self._stall: asyncio.TimerHandle | None = None
         self._last_activity = server.loop.time()
+
+    def _cwd(self) -> str:
+        return self.session.parameters.cwd
 
     # --- asyncio's side ---
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from lockgate.accounts.throttle import LoginThrottle
 from lockgate.errors import LockgateError
-from lockgate.protocol.gates import CccRule, GatePolicy, Requirement
+from lockgate.protocol.policy import CccRule, DataRule, Flow, GatePolicy, Requirement
 from lockgate.protocol.replies import Reply, ReplyCode
 from lockgate.tls.contexts import ServerContexts
 from lockgate.tls.policy import SessionReuse
@@ -25,7 +25,7 @@ from lockgate.transfer.workers import Workers
 
 from .audit import record
 from .cleaning import PartialCleaner
-from .config import Config, ListenerConfig, ListenerTls, accounts, load_config
+from .config import Config, ListenerConfig, ListenerTls, RuleConfig, RuleDirection, accounts, load_config
 from .control import ControlConnection
 from .hashing import PasswordChecks
 from .homes import Homes
@@ -87,7 +87,7 @@ class ListenerState:
         self._config = config
         policy = config.tls_policy(entry)
         self._contexts = None if policy is None else ServerContexts(policy)
-        self.gate_policy = self._gate_policy(config.policy_for(entry))
+        self.gate_policy = self._gate_policy(None)
 
     @property
     def is_implicit(self) -> bool:
@@ -108,7 +108,7 @@ class ListenerState:
             self._contexts.reload(policy)
         self.entry = entry
         self._config = config
-        self.gate_policy = self._gate_policy(config.policy_for(entry))
+        self.gate_policy = self._gate_policy(None)
 
     def control_context(self) -> ssl.SSLContext:
         """Return a TLS context for one control connection and its data connections."""
@@ -121,13 +121,14 @@ class ListenerState:
 
     def gate_policy_for(self, account: Account) -> GatePolicy:
         """Return what the gates enforce for an account."""
-        return self._gate_policy(self.policy_for(account))
+        return self._gate_policy(account)
 
     def session_reuse_for(self, account: Account | None) -> SessionReuse:
         """Return whether data connections must resume the control connection's TLS session."""
         return SessionReuse(self.policy_for(account).session_reuse.value)
 
-    def _gate_policy(self, policy: PolicyConfig) -> GatePolicy:
+    def _gate_policy(self, account: Account | None) -> GatePolicy:
+        policy = self.policy_for(account)
         return GatePolicy(
             has_tls=self._contexts is not None,
             control=Requirement(policy.control.value),
@@ -135,7 +136,17 @@ class ListenerState:
             ccc=CccRule(policy.clear_command_channel.value),
             legacy_auth=policy.legacy_auth,
             active_mode=self._config.active.enabled,
+            rules=tuple(_data_rule(rule) for rule in self._config.rules_for(account)),
         )
+
+
+def _data_rule(rule: RuleConfig) -> DataRule:
+    return DataRule(
+        path=rule.path,
+        data=Requirement(rule.data.value),
+        flow=None if rule.direction is RuleDirection.ANY else Flow(rule.direction.value),
+        for_account=rule.accounts is not None,
+    )
 
 
 def _place(entry: ListenerConfig) -> tuple[str, int, str]:

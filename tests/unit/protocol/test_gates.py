@@ -6,6 +6,7 @@ import pytest
 
 from lockgate.protocol.commands import Command
 from lockgate.protocol.gates import GATES, CccRule, GatePolicy, Requirement, View, judge
+from lockgate.protocol.policy import DataRule, Flow
 from lockgate.protocol.states import Control, Data, Login, SessionState, Transfer
 from lockgate.protocol.verbs import VERBS, Verb
 
@@ -25,10 +26,10 @@ CLEAR_IN = SessionState(login=Login.LOGGED_IN)
 DATA_LINES = ("RETR a", "STOR a", "APPE a", "STOU", "LIST", "NLST", "MLSD")
 
 
-def verdict(line, state=CLEAR, policy=EASY):
+def verdict(line, state=CLEAR, policy=EASY, cwd="/"):
     """The gate's name and code that refuse a line, or None."""
     command = Command.parse(line.encode())
-    gate = judge(View(command, VERBS[Verb(command.word)], state, policy))
+    gate = judge(View(command, VERBS[Verb(command.word)], state, policy, cwd))
     return None if gate is None else (gate.name, int(gate.code))
 
 
@@ -412,3 +413,57 @@ def test_the_level_is_not_judged_at_the_endpoint(line):
 @pytest.mark.parametrize("line", ["MLST", "STAT", "STAT /", "SIZE a", "ABOR"])
 def test_commands_on_the_control_connection_do_not_meet_the_data_gates(line):
     assert verdict(line, IN_NO_PBSZ, STRICT) is None
+
+
+# --- path by path ---
+
+TOO_LOW, TOO_HIGH = ("data-level-too-low", 521), ("data-level-too-high", 521)
+RULED = GatePolicy(
+    data=Requirement.OPTIONAL,
+    rules=(
+        DataRule("/secret", Requirement.REQUIRED),
+        DataRule("/plain", Requirement.FORBIDDEN),
+        DataRule("/drop", Requirement.REQUIRED, Flow.UPLOAD),
+    ),
+)
+
+
+@pytest.mark.requirement("R4217-10.2-a", "R4217-10.2-b", "R4217-10.2-c")
+@pytest.mark.parametrize(
+    ("line", "cwd", "clear", "private"),
+    [
+        ("RETR a", "/", None, None),
+        ("RETR /secret/a", "/", TOO_LOW, None),
+        ("RETR secret/a", "/", TOO_LOW, None),
+        ("RETR a", "/secret", TOO_LOW, None),
+        ("RETR ../a", "/secret", None, None),
+        ("RETR x/../../secret/a", "/y", TOO_LOW, None),
+        ("RETR secretary", "/", None, None),
+        ("LIST", "/secret", TOO_LOW, None),
+        ("LIST -la", "/secret/deep", TOO_LOW, None),
+        ("LIST -la /secret", "/", TOO_LOW, None),
+        ("NLST -l/../secret", "/", TOO_LOW, None),
+        ("MLSD /secret", "/", TOO_LOW, None),
+        ("STOU", "/secret", TOO_LOW, None),
+        ("STOU /secret/part", "/", TOO_LOW, None),
+        ("APPE /secret/a", "/", TOO_LOW, None),
+        ("STOR /plain/a", "/", None, TOO_HIGH),
+        ("LIST", "/plain", None, TOO_HIGH),
+        ("STOR /drop/a", "/", TOO_LOW, None),
+        ("RETR /drop/a", "/", None, None),
+        ("LIST /drop", "/", None, None),
+        ("STOU", "/drop", TOO_LOW, None),
+    ],
+)
+def test_a_transfer_is_judged_by_the_path_it_means(line, cwd, clear, private):
+    assert verdict(line, IN_READY_CLEAR_DATA, RULED, cwd) == clear
+    assert verdict(line, IN_READY, RULED, cwd) == private
+
+
+@pytest.mark.parametrize("level", ["C", "P"])
+def test_a_level_that_some_path_takes_may_be_set(level):
+    against = {"C": Requirement.REQUIRED, "P": Requirement.FORBIDDEN}[level]
+    state = SessionState(Control.PROTECTED, Data.PRIVATE, Login.LOGGED_IN)
+    assert verdict(f"PROT {level}", state, GatePolicy(data=against)) == ("prot-denied", 534)
+    rules = (DataRule("/a", Requirement.OPTIONAL),)
+    assert verdict(f"PROT {level}", state, GatePolicy(data=against, rules=rules)) is None

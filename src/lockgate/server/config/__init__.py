@@ -17,6 +17,7 @@ from .listeners import ListenerConfig, ListenerTls
 from .passwords import PasswordsConfig
 from .policy import PolicyConfig
 from .remarks import remarks
+from .rules import RuleConfig, RuleDirection
 from .tls import TlsConfig
 from .whole import SIZE_LIMIT_BYTES, Config, accounts, embedded_config, load_config, load_passwords
 
@@ -39,6 +40,8 @@ __all__ = [
     "PasswordsConfig",
     "PolicyConfig",
     "Protection",
+    "RuleConfig",
+    "RuleDirection",
     "SessionReuseRule",
     "TlsConfig",
     "accounts",

@@ -18,6 +18,7 @@ from .accounts import AccountConfig
 from .listeners import ListenerConfig, ListenerTls
 from .passwords import PasswordsConfig
 from .policy import PolicyConfig, merged
+from .rules import RuleConfig, rule_problems
 from .text import KeyPath
 from .tls import TlsConfig
 
@@ -35,6 +36,7 @@ class Parts:
     tls: TlsConfig | None
     accounts: tuple[AccountConfig | None, ...]
     passwords: PasswordsConfig | None = None
+    rules: tuple[RuleConfig | None, ...] = ()
 
 
 def cross_problems(parts: Parts) -> Found:
@@ -43,6 +45,9 @@ def cross_problems(parts: Parts) -> Found:
     yield from _same_names(parts)
     if parts.passwords is not None:
         yield from parameter_problems(parts.passwords)
+    for index, key, message in rule_problems(parts.rules):
+        yield ("rule", index, key), message
+    yield from _unknown_rule_accounts(parts)
     if parts.policy is None:
         return
     if parts.tls is not None and parts.tls.client_ca is None:
@@ -51,6 +56,7 @@ def cross_problems(parts: Parts) -> Found:
         if listener is not None:
             for key, message in _listener_problems(listener, merged(parts.policy, listener)):
                 yield ("listener", index, key), message
+    yield from _idle_rules(parts, parts.policy)
     for index, account in enumerate(parts.accounts):
         if account is not None:
             for key, message in _account_problems(account, parts, parts.policy):
@@ -128,6 +134,45 @@ def _same_names(parts: Parts) -> Found:
                 (
                     f'[[account]] number {first + 1} already has the name "{shorten(account.name)}"; '
                     "names must differ"
+                ),
+            )
+
+
+def _unknown_rule_accounts(parts: Parts) -> Found:
+    """A rule for nobody leaves a path to the other rules: mostly a mistake in a name."""
+    known = {account.name for account in parts.accounts if account is not None}
+    if None in parts.accounts:
+        return
+    for index, rule in enumerate(parts.rules):
+        for name in (rule.accounts or ()) if rule is not None else ():
+            if name not in known:
+                yield (
+                    ("rule", index, "accounts"),
+                    f'there is no [[account]] "{shorten(name)}"; correct the name or take it out of the list',
+                )
+
+
+def _idle_rules(parts: Parts, policy: PolicyConfig) -> Found:
+    """A rule that demands TLS on data where nobody it is for can have TLS shuts its path for good."""
+    listeners = [one for one in parts.listeners if one is not None]
+    accounts = [one for one in parts.accounts if one is not None]
+    for index, rule in enumerate(parts.rules):
+        if rule is None or rule.data is not Protection.REQUIRED or None in parts.listeners + parts.accounts:
+            continue
+        controls = {
+            merged(policy, listener, account).control
+            for account in accounts
+            if rule.concerns(account.name)
+            for listener in listeners
+            if listener.tls is not ListenerTls.NONE
+        }
+        if accounts and controls <= {Protection.FORBIDDEN}:
+            yield (
+                ("rule", index, "data"),
+                (
+                    'data = "required" shuts this path for good: none of the accounts it is for may have TLS '
+                    'on the control connection, which PROT P needs; write data = "optional" here, or control '
+                    '= "optional" for them'
                 ),
             )
 

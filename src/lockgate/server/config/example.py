@@ -46,6 +46,14 @@ client_certificate = "off"        # off | optional | required | sufficient (USER
 clear_command_channel = "off"     # off | after-login: may CCC end TLS on the control connection
 legacy_auth = true                # take AUTH SSL, TLS-P and TLS-C too
 
+# What is asked of data connections path by path; may stand several times, and needs not stand at all.
+# The longest path that fits decides, whatever [policy], [[listener]] and [[account]] say of data.
+# [[rule]]
+# path = "/public"                # a folder or file as accounts see it; holds for all beneath it too
+# direction = "any"               # upload | download | list | any
+# data = "optional"               # required | optional | forbidden
+# accounts = ["alice"]            # left out: for every account
+
 [passive]
 ports = "0"                       # "0": any free port; or "50000-50100", which a firewall must let in
 address = ""                      # the IPv4 address in 227; empty: the control connection's own

@@ -29,6 +29,7 @@ from .limits import ActiveConfig, LimitsConfig, PassiveConfig
 from .listeners import ListenerConfig, ListenerTls
 from .passwords import PasswordsConfig
 from .policy import PolicyConfig, merged
+from .rules import RuleConfig
 from .text import KeyPath, Problem, expand, find_line, key_lines
 from .tls import TlsConfig
 from .trial import trial_problems
@@ -51,6 +52,7 @@ class Config(Section):
         policy: `[policy]`, before listeners and accounts override it: ask `policy_for`.
         account_source: `[accounts]`.
         accounts: The `[[account]]` entries.
+        rules: The `[[rule]]` entries: ask `rules_for`.
         source: The file that it was read from, to be read again on reload; None if there was none.
     """
 
@@ -65,6 +67,7 @@ class Config(Section):
     passwords: PasswordsConfig = PasswordsConfig()
     account_source: AccountSourceConfig = AccountSourceConfig()
     accounts: tuple[AccountConfig, ...] = ()
+    rules: tuple[RuleConfig, ...] = ()
     source: Path | None = None
 
     @model_validator(mode="after")
@@ -76,7 +79,7 @@ class Config(Section):
 
     def parts(self) -> Parts:
         """Return the sections that must agree."""
-        return Parts(self.listeners, self.policy, self.tls, self.accounts, self.passwords)
+        return Parts(self.listeners, self.policy, self.tls, self.accounts, self.passwords, self.rules)
 
     def dearest_hash_kib(self) -> int:
         """Return the most memory that the check of one password can take, in KiB."""
@@ -94,6 +97,11 @@ class Config(Section):
     ) -> PolicyConfig:
         """Return the policy that holds: `[policy]`, under the listener's keys, under the account's."""
         return merged(self.policy, listener, account)
+
+    def rules_for(self, account: Account | None) -> tuple[RuleConfig, ...]:
+        """Return the rules that hold for an account; before the login, those that are for all."""
+        name = account.name if account is not None else None
+        return tuple(rule for rule in self.rules if rule.concerns(name))
 
     def handshake_certificate(self, listener: ListenerConfig) -> CertificateRule:
         """Return whether the control handshake on this listener asks for a client certificate.
@@ -268,23 +276,24 @@ class _Reader:
             "passwords": PasswordsConfig,
             "accounts": AccountSourceConfig,
         }
-        self.problems += unknown_tables(values, (*tables, "listener", "account"))
+        self.problems += unknown_tables(values, (*tables, "listener", "account", "rule"))
         listeners = self._array(ListenerConfig, "listener", values.get("listener", [{}]))
         entries = self._array(AccountConfig, "account", values.get("account", []))
+        rules = self._array(RuleConfig, "rule", values.get("rule", []))
         sections = {name: self._table(kind, (name,), values.get(name, {})) for name, kind in tables.items()}
         policy, tls = sections["policy"], sections["tls"]
         assert policy is None or isinstance(policy, PolicyConfig)
         assert tls is None or isinstance(tls, TlsConfig)
         passwords = sections["passwords"]
         assert passwords is None or isinstance(passwords, PasswordsConfig)
-        parts = Parts(listeners, policy, tls, entries, passwords)
+        parts = Parts(listeners, policy, tls, entries, passwords, rules)
         self.problems += cross_problems(parts)
         self.problems += file_problems(parts)
         if self.problems:
             return None
         sections["account_source"] = sections.pop("accounts")
-        whole = {"listeners": listeners, "accounts": entries, "source": self._source, **sections}
-        return Config.model_validate(whole)
+        arrays = {"listeners": listeners, "accounts": entries, "rules": rules}
+        return Config.model_validate({**arrays, "source": self._source, **sections})
 
     def passwords(self, values: dict[str, Any]) -> PasswordsConfig | None:
         """Return `[passwords]` alone, or None when `problems` says why not."""

@@ -23,7 +23,7 @@ from .text import KeyPath
 
 __all__ = ["shown_table", "table_problems", "unknown_tables"]
 
-_ARRAYS = ("listener", "account")
+_ARRAYS = ("listener", "account", "rule")
 _SECRET = ("password_hash",)
 _WHAT = {
     "string_type": "text in quotes",
@@ -33,8 +33,9 @@ _WHAT = {
     "finite_number": "a number of seconds",
     "path_type": "a path in quotes",
     "is_instance_of": "text in quotes",
+    "tuple_type": "a list in brackets",
 }
-_EXAMPLES = {"name": "alice", "home": "/srv/ftp/alice"}
+_EXAMPLES = {"name": "alice", "home": "/srv/ftp/alice", "path": "/in", "data": "required"}
 
 
 def shown_table(place: KeyPath) -> str:

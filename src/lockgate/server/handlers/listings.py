@@ -11,7 +11,7 @@ from lockgate.errors import NotADirectory, NotFound
 from lockgate.protocol.commands import encode
 from lockgate.protocol.facts import Facts, format_mlsx_line
 from lockgate.protocol.listing import EntryKindName, format_unix_line
-from lockgate.protocol.paths import is_plain_name, resolve, shown
+from lockgate.protocol.paths import is_plain_name, listing_paths, shown
 from lockgate.protocol.replies import Reply, ReplyCode
 from lockgate.server.jobs import Job
 from lockgate.server.session import Direction
@@ -141,20 +141,16 @@ def _open_listing(
 ) -> tuple[str, Iterable[Entry], Callable[[], None]]:
     """Return path, entries and what closes them: of a directory, or of one file. Blocks.
 
-    An argument such as "-la" is an option of `ls` to most clients, and a file's name to RFC 959; a file of
-    that name is preferred.
+    A file of the name as it stands is preferred to the meaning without `ls` options. The gates have judged
+    both.
     """
-    path = resolve(cwd, argument)
+    literal, *others = listing_paths(cwd, argument)
     try:
-        return (path, *_entries(storage, path))
+        return (literal, *_entries(storage, literal))
     except NotFound:
-        if not argument.startswith("-"):
+        if not others:
             raise
-    words = argument.split(" ")
-    while words and words[0].startswith("-"):
-        words.pop(0)
-    path = resolve(cwd, " ".join(words))
-    return (path, *_entries(storage, path))
+    return (others[0], *_entries(storage, others[0]))
 
 
 def _entries(storage: Storage, path: str) -> tuple[Iterable[Entry], Callable[[], None]]:

@@ -30,6 +30,8 @@ from lockgate.server.config import (
     PasswordsConfig,
     PolicyConfig,
     Protection,
+    RuleConfig,
+    RuleDirection,
     SessionReuseRule,
     TlsConfig,
     accounts,
@@ -355,3 +357,27 @@ def test_wrong_values_without_configuration_are_config_errors(
     with pytest.raises(ConfigError, match=expected) as caught:
         embedded_config(tmp_path, tmp_path / "c", tmp_path / "k", HASH, **changes)
     assert "\n" not in str(caught.value)
+
+
+# Rules
+
+
+def test_rules_are_for_every_account_or_for_those_they_name(folder: Path) -> None:
+    text = (
+        ACCOUNT
+        + '[[rule]]\npath = "/pub/"\ndata = "optional"\n'
+        + '[[rule]]\npath = "/in"\ndata = "forbidden"\ndirection = "upload"\naccounts = ["alice"]\n'
+    )
+    config = load(folder, text)
+    alice = config.accounts[0].account()
+    assert [rule.path for rule in config.rules_for(alice)] == ["/pub", "/in"]
+    assert [rule.path for rule in config.rules_for(None)] == ["/pub"]
+    assert [rule.direction for rule in config.rules] == [RuleDirection.ANY, RuleDirection.UPLOAD]
+
+
+def test_the_example_s_rule_is_one(folder: Path) -> None:
+    start = EXAMPLE.index("# [[rule]]")
+    lines = EXAMPLE[start:].split("\n\n")[0].splitlines()
+    table = tomllib.loads("\n".join(line.removeprefix("# ") for line in lines))["rule"][0]
+    assert set(table) == set(RuleConfig.model_fields)
+    load(folder, ACCOUNT + "\n".join(line.removeprefix("# ") for line in lines))

@@ -88,6 +88,31 @@ def account(name: str = "alice", more: str = "", password_hash: str = HASH) -> s
             5,
             ("needs certificate_subject", "CN=alice"),
         ),
+        # Rules
+        ("[[rule]]\ndata = 'required'", 1, ("lacks path", 'path = "/in"')),
+        ("[[rule]]\npath = '/in'", 1, ("lacks data", 'data = "required"')),
+        ("[[rule]]\npath = 'in'\ndata = 'required'", 2, ('"in"', 'from the root "/"', '"/in"')),
+        ("[[rule]]\npath = '/a/../b'\ndata = 'required'", 2, ('"/b"',)),
+        ("[[rule]]\npath = '/in'\ndata = 'yes'", 3, ('"required"', '"optional"')),
+        ("[[rule]]\npath = '/in'\ndata = 'optional'\ndirection = 'up'", 4, ('did you mean "upload"',)),
+        ("[[rule]]\npath = '/in'\ndata = 'optional'\naccounts = 'alice'", 4, ("a list in brackets",)),
+        ("[[rule]]\npath = '/in'\ndata = 'optional'\naccounts = []", 4, ("leave accounts out",)),
+        (
+            account() + "[[rule]]\npath = '/in'\ndata = 'optional'\naccounts = ['alise']",
+            9,
+            ('no [[account]] "alise"',),
+        ),
+        (
+            "[[rule]]\npath = '/in'\ndata = 'optional'\n[[rule]]\npath = '/in/'\ndata = 'required'",
+            5,
+            ("number 1 already says", "every account"),
+        ),
+        (
+            account(more="control = 'forbidden'\ndata = 'optional'")
+            + "[policy]\ncontrol = 'optional'\n[[rule]]\npath = '/in'\ndata = 'required'",
+            11,
+            ("shuts this path for good", "PROT P"),
+        ),
         # Listeners
         ("[[listener]]\nport = 1\n[[listener]]\nport = 1", 4, ("number 1 already has", "another port")),
         ("[[listener]]\n[[listener]]\n", 2, ("port 2121",)),
