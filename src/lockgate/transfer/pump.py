@@ -14,6 +14,7 @@ from typing import Protocol
 
 from lockgate.errors import LockgateError, NoSpace, StorageError, TlsError, TransferError, TruncatedStream
 from lockgate.transfer.outcome import Outcome, OutcomeStatus, failure
+from lockgate.transfer.rates import Paced, Throttle, paced
 from lockgate.transfer.streams import DataStream, PlainStream
 
 __all__ = ["BUFFER_BYTES", "Converter", "Reader", "Writer", "receive", "send", "send_chunks"]
@@ -86,6 +87,7 @@ def send(
     convert: Converter | None = None,
     compress: Compressor | None = None,
     await_peer: bool = True,
+    throttle: Throttle | None = None,
 ) -> Outcome:
     """Send a file from the reader's position and end the stream in order. Blocks.
 
@@ -99,6 +101,7 @@ def send(
         convert: TYPE A conversion, before sending.
         compress: MODE Z, behind it; `limit` counts bytes before, `progress` and the outcome those behind.
         await_peer: As for `DataStream.finish`.
+        throttle: How fast; closed here. None: as fast as it goes.
 
     Returns:
         How it ended. STORAGE_FAILED when the reader failed; the stream then shows the peer no proper end.
@@ -106,11 +109,13 @@ def send(
 
     def work(tally: _Tally) -> bool:
         left = limit
-        if isinstance(stream, PlainStream) and convert is None and compress is None:
-            left = _send_file(reader, stream, limit, tally)
-        if left != 0 or compress is not None:
-            pieces = _pieces(reader, buffer_bytes, left, convert)
-            _send_pieces(_compressed(pieces, compress, stream), stream, tally)
+        with paced(stream, throttle) as mover:
+            if isinstance(stream, PlainStream) and convert is None and compress is None:
+                assert isinstance(mover, PlainStream | Paced)
+                left = _send_file(reader, mover, limit, tally)
+            if left != 0 or compress is not None:
+                pieces = _pieces(reader, buffer_bytes, left, convert)
+                _send_pieces(_compressed(pieces, compress, stream), mover, tally)
         return stream.finish(await_peer=await_peer)
 
     return _run(work, progress)
@@ -123,6 +128,7 @@ def send_chunks(
     progress: Progress | None = None,
     compress: Compressor | None = None,
     await_peer: bool = True,
+    throttle: Throttle | None = None,
 ) -> Outcome:
     """Send a listing as it is produced, small chunks joined, and end the stream in order. Blocks.
 
@@ -132,10 +138,12 @@ def send_chunks(
         progress: As for `send`.
         compress: As for `send`.
         await_peer: As for `DataStream.finish`.
+        throttle: As for `send`.
     """
 
     def work(tally: _Tally) -> bool:
-        _send_pieces(_compressed(_joined(_guarded(chunks)), compress, stream), stream, tally)
+        with paced(stream, throttle) as mover:
+            _send_pieces(_compressed(_joined(_guarded(chunks)), compress, stream), mover, tally)
         return stream.finish(await_peer=await_peer)
 
     return _run(work, progress)
@@ -151,6 +159,7 @@ def receive(
     convert: Converter | None = None,
     expand: Expander | None = None,
     require_close_notify: bool = True,
+    throttle: Throttle | None = None,
 ) -> Outcome:
     """Receive a file until the sender's end and answer it. Blocks.
 
@@ -167,6 +176,7 @@ def receive(
             cannot take, or that ends before its own end, gives BAD_COMPRESSION.
         require_close_notify: False takes a TLS stream's FIN without close_notify for the end, as some old
             devices send it; the outcome's `verified_end` then says False. A reset is never an end.
+        throttle: As for `send`; the sender has to wait once the kernel's buffers are full.
 
     Returns:
         How it ended. In clear a FIN is COMPLETE with `verified_end` False: nothing could verify it.
@@ -175,7 +185,8 @@ def receive(
     def work(tally: _Tally) -> bool:
         sink = _Sink(writer, limit, convert, expand, tally, stream.stop.check)
         try:
-            _collect(stream, sink, buffer_bytes)
+            with paced(stream, throttle) as mover:
+                _collect(mover, sink, buffer_bytes)
         except TruncatedStream:
             if require_close_notify:
                 raise
@@ -277,7 +288,7 @@ def _storage() -> Iterator[None]:
         raise _StorageFailed from error
 
 
-def _send_file(reader: Reader, stream: PlainStream, limit: int | None, tally: _Tally) -> int | None:
+def _send_file(reader: Reader, stream: PlainStream | Paced, limit: int | None, tally: _Tally) -> int | None:
     """Send by sendfile; return how much is left to send in another way: 0 is nothing, None no limit."""
     with _storage():
         descriptor = reader.fileno()
@@ -352,7 +363,7 @@ def _compressed(
     yield compress.finish()
 
 
-def _send_pieces(pieces: Iterable[memoryview | bytes], stream: DataStream, tally: _Tally) -> None:
+def _send_pieces(pieces: Iterable[memoryview | bytes], stream: DataStream | Paced, tally: _Tally) -> None:
     for piece in pieces:
         rest = memoryview(piece)
         while rest:
@@ -361,7 +372,7 @@ def _send_pieces(pieces: Iterable[memoryview | bytes], stream: DataStream, tally
             tally.add(sent)
 
 
-def _collect(stream: DataStream, sink: _Sink, buffer_bytes: int) -> None:
+def _collect(stream: DataStream | Paced, sink: _Sink, buffer_bytes: int) -> None:
     view = _buffer(buffer_bytes)
     filled = 0
     written_at = time.monotonic()
