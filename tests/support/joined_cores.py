@@ -75,6 +75,7 @@ setattr(HonestHandler, "pass", HonestHandler.pass_)  # the verb's name is a word
 _CODES = {
     Verb.AUTH: 234,
     Verb.REIN: 220,
+    Verb.HOST: 220,
     Verb.QUIT: 221,
     Verb.PASV: 227,
     Verb.ABOR: 226,

@@ -63,6 +63,8 @@ class Reference:
                 return not self.logged_in
             case "PASS":
                 return self.named
+            case "HOST":
+                return not self.logged_in  # RFC 7151 section 3
             case "ACCT":
                 return self.account_wanted or self.logged_in
             case "AUTH":
@@ -115,6 +117,10 @@ class Reference:
                 # Section 13; on the implicit port as right after connecting there, unless CCC has ended TLS.
                 self.tls = self.implicit and self.tls
                 self._reset(level="P" if self.tls else "C")
+            case "HOST", 220:
+                # RFC 7151: a login that was begun starts anew; TLS, PBSZ and PROT stay.
+                self.named = self.account_wanted = self.logged_in = False
+                self.endpoint = self.epsv_all = False
             case "PBSZ", 200:
                 self.pbsz = True
             case "PROT", 200:

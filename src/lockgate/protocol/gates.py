@@ -278,6 +278,14 @@ GATES: tuple[Gate, ...] = (
         _only(Verb.USER, Verb.PASS),
     ),
     Gate(
+        "host-after-login",
+        lambda v: v.state.is_logged_in,
+        _C.BAD_SEQUENCE,
+        "HOST comes before the login; REIN ends this one.",
+        "RFC 7151 §3",
+        _only(Verb.HOST),
+    ),
+    Gate(
         "login-in-clear",
         _login_must_be_protected,
         _C.NOT_LOGGED_IN,

@@ -7,8 +7,8 @@ handshake. Both ends see both, so they never disagree. Nothing here knows which 
 | --- | --- | --- |
 | `Control` | CLEAR, NEGOTIATING, PROTECTED, CLEARED | AUTH, the handshake, CCC, REIN (RFC 4217 §4, §5, §13) |
 | `Data` | level C or P, with or without PBSZ, frozen | AUTH, PBSZ, PROT, CCC, REIN (RFC 4217 §9) |
-| `Login` | NONE, PASSWORD_NEEDED, ACCOUNT_NEEDED, LOGGED_IN | USER, PASS, ACCT, AUTH, REIN (RFC 959 §5.4) |
-| `Transfer` | IDLE, ENDPOINT_READY, STARTED | PASV and others, the transfer commands, ABOR, AUTH, REIN |
+| `Login` | NONE, PASSWORD_NEEDED, ACCOUNT_NEEDED, LOGGED_IN | USER, PASS, ACCT, AUTH, REIN, HOST (RFC 959) |
+| `Transfer` | IDLE, ENDPOINT_READY, STARTED | PASV and others, transfer commands, ABOR, AUTH, REIN, HOST |
 """
 
 from __future__ import annotations
@@ -110,6 +110,8 @@ class Input(Enum):
     HANDSHAKE_DONE = auto()
     CCC = auto()
     REIN = auto()
+    HOST = auto()
+    """As REIN for login and transfers; TLS, and what was agreed in it, stays (RFC 7151 §3)."""
     PBSZ = auto()
     PROT_C = auto()
     PROT_P = auto()
@@ -180,7 +182,7 @@ _DATA = _Machine(
     }
 )
 
-_RESETS = (_I.AUTH_CLEAR, _I.AUTH_PRIVATE, _I.REIN)
+_RESETS = (_I.AUTH_CLEAR, _I.AUTH_PRIVATE, _I.REIN, _I.HOST)
 _LOGIN = _Machine(
     {
         **{(state, reset): Login.NONE for state in Login for reset in _RESETS},
@@ -284,6 +286,8 @@ def classify(command: Command, reply: Reply) -> Input | None:
     if not reply.is_success:
         return None
     match verb:
+        case Verb.HOST if reply.code == 220:
+            return _I.HOST
         case Verb.AUTH if reply.code == 234:
             return _I.AUTH_PRIVATE if _parameter(command) in _PRIVATE_MECHANISMS else _I.AUTH_CLEAR
         case Verb.PROT:
@@ -345,7 +349,10 @@ def apply(state: SessionState, command: Command, reply: Reply) -> SessionState:
 
 
 def _reset(state: SessionState, meaning: Input) -> SessionState:
-    """AUTH and REIN put everything back to its default (RFC 4217 §4.2 and §13)."""
+    """AUTH, REIN and HOST put everything back to its default (RFC 4217 §4.2 and §13, RFC 7151 §3).
+
+    The tables of control and data leave out HOST: TLS, PBSZ and PROT stay.
+    """
     if state.implicit and meaning is _I.REIN and state.control is Control.PROTECTED:
         # Right after connecting to an implicit port means: in TLS, data Private.
         return SessionState(Control.PROTECTED, Data.PRIVATE_NO_PBSZ, implicit=True)

@@ -112,6 +112,7 @@ class Room(Enum):
     """The handler module that serves a verb (`server/handlers/`)."""
 
     ACCESS = "access"
+    HOSTS = "hosts"
     SECURITY = "security"
     PARAMETERS = "parameters"
     ENDPOINTS = "endpoints"
@@ -173,7 +174,7 @@ def _rows() -> tuple[VerbRow, ...]:
         r(_V.ACCT, _R.ACCESS, _REQUIRED, "RFC 959 §4.1.1", "ACCT <account>", needs_login=False, secret=True),
         r(_V.REIN, _R.ACCESS, _NONE, "RFC 959 §4.1.1", "REIN", needs_login=False),
         r(_V.QUIT, _R.ACCESS, _NONE, "RFC 959 §4.1.1", "QUIT", needs_login=False),
-        r(_V.HOST, _R.ACCESS, _REQUIRED, "RFC 7151 §3", "HOST <name>", needs_login=False, refused=502),
+        r(_V.HOST, _R.HOSTS, _REQUIRED, "RFC 7151 §3", "HOST <name>", needs_login=False, feature="HOST"),
         r(_V.SMNT, _R.ACCESS, _REQUIRED, "RFC 959 §4.1.1", "SMNT <path>", refused=502),
         r(_V.AUTH, _R.SECURITY, _REQUIRED, "RFC 4217 §4", "AUTH TLS", needs_login=False, feature="AUTH TLS"),
         r(_V.ADAT, _R.SECURITY, _OPTIONAL, "RFC 2228 §3", "ADAT <data>", needs_login=False, secret=True),

@@ -324,9 +324,9 @@ class ControlConnection(asyncio.BufferedProtocol):
     # --- TLS ---
 
     def _start_tls(self) -> None:
-        context = self.listener.control_context()
-        self._secured.start(context)
-        self.session.begin_tls(context)
+        control_tls = self.listener.control_tls(self.session.host)
+        self._secured.start(control_tls.context)
+        self.session.begin_tls(control_tls)
         seconds = self.server.config.limits.handshake_seconds
         self._set_deadline(seconds, "TLS handshake took too long")
 

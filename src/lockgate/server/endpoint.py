@@ -25,7 +25,7 @@ from lockgate.errors import (
     TransferError,
 )
 from lockgate.tls.contexts import set_tickets
-from lockgate.tls.hello import ClientHello, acceptable_alpn, parse_client_hello
+from lockgate.tls.hello import ClientHello, acceptable_alpn, acceptable_server_name, parse_client_hello
 from lockgate.tls.policy import SessionReuse
 from lockgate.transfer import kernel
 from lockgate.transfer.establish import connect, normal_address, plain, start_tls
@@ -348,6 +348,8 @@ def _await_hello(sock: socket.socket, *, deadline: float, stop: Stop) -> ClientH
         if hello is not None:
             if not acceptable_alpn(hello):
                 raise HandshakeFailed("the client's ALPN list has no 'ftp'")
+            if not acceptable_server_name(hello):
+                raise HandshakeFailed("the server name that the client asks for is none")
             return hello
         if len(data) == _HELLO_BYTES:
             # No client of any protocol sends so much; OpenSSL will judge it.

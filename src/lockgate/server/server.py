@@ -19,6 +19,7 @@ from lockgate.errors import LockgateError
 from lockgate.protocol.policy import CccRule, DataRule, Flow, GatePolicy, Requirement
 from lockgate.protocol.replies import Reply, ReplyCode
 from lockgate.tls.contexts import ServerContexts
+from lockgate.tls.pemfacts import certificate_names
 from lockgate.tls.policy import SessionReuse
 from lockgate.transfer.ports import PortRange
 from lockgate.transfer.workers import Workers
@@ -33,9 +34,8 @@ from .limits import Admission, DataBudget
 from .listening import Acceptor, open_sockets, raise_descriptor_limit, sessions_that_fit
 
 if TYPE_CHECKING:
-    import ssl
-
     from lockgate.accounts.base import Account, AccountStore
+    from lockgate.tls.contexts import ControlTls
 
     from .config import PolicyConfig
     from .jobs import Job
@@ -86,7 +86,7 @@ class ListenerState:
         self.entry = entry
         self._config = config
         policy = config.tls_policy(entry)
-        self._contexts = None if policy is None else ServerContexts(policy)
+        self._contexts = None if policy is None else ServerContexts(policy, certificate_names)
         self.gate_policy = self._gate_policy(None)
 
     @property
@@ -110,10 +110,19 @@ class ListenerState:
         self._config = config
         self.gate_policy = self._gate_policy(None)
 
-    def control_context(self) -> ssl.SSLContext:
-        """Return a TLS context for one control connection and its data connections."""
+    @property
+    def contexts(self) -> ServerContexts | None:
+        """The TLS contexts; None where there is no TLS."""
+        return self._contexts
+
+    def control_tls(self, host: str) -> ControlTls:
+        """Return what TLS on one control connection and its data connections runs with.
+
+        Args:
+            host: What HOST named, or "".
+        """
         assert self._contexts is not None
-        return self._contexts.control_context()
+        return self._contexts.for_control(host)
 
     def policy_for(self, account: Account | None) -> PolicyConfig:
         """Return the policy that holds for an account here, or before the login."""
@@ -215,6 +224,11 @@ class Server:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             _logger.error("a session's task failed", exc_info=error)
+
+    def knows_host(self, name: str, listener: ListenerState) -> bool:
+        """Return whether a name is a certificate's: of the listener, or of any where it has no TLS."""
+        states = [listener] if listener.contexts is not None else self._listeners
+        return any(one.contexts is not None and one.contexts.knows(name) for one in states)
 
     def enter(self, control: ControlConnection) -> str:
         """Count a new connection; return why it may not stay, or ""."""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from lockgate.accounts.base import Account
     from lockgate.protocol.commands import Command
     from lockgate.storage.base import Storage
+    from lockgate.tls.contexts import CertificateChoice, ControlTls
     from lockgate.tls.engine import TlsEngine
     from lockgate.tls.identity import Identity
     from lockgate.transfer.stop import Stop
@@ -79,9 +80,10 @@ class LoginState:
 
 @dataclass(slots=True)
 class TlsState:
-    """What the control connection's TLS has shown."""
+    """What the control connection's TLS runs with, and what it has shown."""
 
     context: ssl.SSLContext | None = None
+    choice: CertificateChoice | None = None
     binding: ControlBinding | None = None
     identity: Identity | None = None
     version: str = ""
@@ -100,6 +102,7 @@ class Session:
         "control",
         "endpoint",
         "failed_logins",
+        "host",
         "is_greeted",
         "job",
         "login",
@@ -119,6 +122,7 @@ class Session:
         self.job: Job | None = None
         self.long_work: Stop | None = None
         self.failed_logins = 0
+        self.host = ""
         self.is_greeted = False
 
     def __str__(self) -> str:
@@ -204,9 +208,14 @@ class Session:
         if self.tls.binding is not None:
             self.tls.binding.reuse_policy = self.control.listener.session_reuse_for(account)
 
-    def begin_tls(self, context: ssl.SSLContext) -> None:
-        """Note the context that a TLS handshake is about to use."""
-        self.tls = TlsState(context=context)
+    def choose_host(self, name: str) -> None:
+        """Take the host that HOST named; a login that was begun starts anew (RFC 7151 §3)."""
+        self.reset()
+        self.host = name
+
+    def begin_tls(self, control_tls: ControlTls) -> None:
+        """Note what a TLS handshake is about to use."""
+        self.tls = TlsState(control_tls.context, control_tls.choice)
 
     def tls_established(self, engine: TlsEngine) -> None:
         """Note what the control connection's handshake has shown."""

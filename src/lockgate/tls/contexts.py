@@ -6,25 +6,38 @@ Why each control connection has a context of its own (RFC 4217 §10.2): session 
 context that made them, so on a data connection that runs on the control connection's context,
 `session_reused` *means* "the peer is the one on this control connection". Such a context would cost as much
 as loading certificate, key and CA files, so it is left bare: its `sni_callback`, which OpenSSL calls for
-every ClientHello, with SNI or without, puts the shared context on the connection. From then on certificate,
-key, CA store and TLS 1.2 ciphers are the shared context's, while the ticket keys stay the bare one's. What
-OpenSSL copies when a connection is made, or uses before the callback (versions, verify mode, options, TLS 1.3
-ciphers, ticket count), must stand on the bare context.
+every ClientHello, with SNI or without, puts a shared context on the connection, that of the certificate which
+HOST or SNI asks for. From then on certificate, key, CA store and TLS 1.2 ciphers are the shared context's,
+while the ticket keys stay the bare one's. What OpenSSL copies when a connection is made, or uses before the
+callback (versions, verify mode and flags, options, TLS 1.3 ciphers, ticket count), must stand on the bare
+context, and is therefore the same for all certificates.
 """
 
 from __future__ import annotations
 
 import ssl
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
 from lockgate.errors import ConfigError, LocalProtocolError, shorten
+from lockgate.tls.keyfiles import key_problem
+from lockgate.tls.names import NameTable
 from lockgate.tls.policy import ClientCertificate, TlsPolicy, TrustPolicy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
-__all__ = ["ALPN_PROTOCOLS", "ServerContexts", "client_context", "set_tickets"]
+__all__ = [
+    "ALPN_PROTOCOLS",
+    "CertificateChoice",
+    "ControlTls",
+    "NamesOf",
+    "Prepared",
+    "ServerContexts",
+    "client_context",
+    "set_tickets",
+]
 
 #: The registered name of FTP in ALPN, for control and data connections alike.
 ALPN_PROTOCOLS = ["ftp"]
@@ -44,34 +57,85 @@ _VERIFY_MODES = {
 _CONTROL_TICKETS = 2
 
 
-class ServerContexts:
-    """The server's TLS contexts under one policy: a shared one with the files, a bare one per session.
+NamesOf = Callable[["Path"], tuple[str, ...]]
+"""Reads the host names in a certificate file, as `names.normal_name` has them; blocks."""
 
-    Thread-safe: a reload replaces the shared context in one step. Sessions that are running keep the
+_FileState = tuple[int, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Contexts that have been loaded and are not in use yet.
+
+    Attributes:
+        policy: What they follow.
+        served: The certificates, to be found by name.
+        seen: The state of each file before it was read.
+    """
+
+    policy: TlsPolicy
+    served: _Served
+    seen: Mapping[Path, _FileState]
+
+
+class ServerContexts:
+    """The server's TLS contexts under one policy: shared ones with the files, a bare one per session.
+
+    Thread-safe: a reload replaces the shared contexts in one step. Sessions that are running keep the
     certificate they began with, on their data connections too (RFC 4217 §15.1).
 
     Args:
         policy: What TLS is to be; it must name a certificate.
+        names_of: Reads the names in a certificate; without it only the names that the policy gives are known.
 
     Raises:
         ConfigError: A file is missing or cannot be used, or no cipher suite is left.
     """
 
-    __slots__ = ("_policy", "_shared")
+    __slots__ = ("_in_use", "_names_of")
 
-    def __init__(self, policy: TlsPolicy) -> None:
-        self._policy = policy
-        self._shared = _load_shared(policy)
+    def __init__(self, policy: TlsPolicy, names_of: NamesOf | None = None) -> None:
+        self._names_of: NamesOf = names_of or _no_names
+        self._in_use = self.prepare(policy)
 
     @property
     def policy(self) -> TlsPolicy:
         """The policy the contexts follow."""
-        return self._policy
+        return self._in_use.policy
 
     @property
     def shared(self) -> ssl.SSLContext:
-        """The context that holds certificate, key and CA store; sessions made under it bind nothing."""
-        return self._shared
+        """The context with the default certificate; sessions made under it bind nothing."""
+        return self._in_use.served.default
+
+    def knows(self, name: str) -> bool:
+        """Return whether a host name, in any spelling, is one of a certificate's; does not block."""
+        return self._in_use.served.table.find(name) is not None
+
+    def files_changed(self) -> bool:
+        """Return whether a file is another one than was read, symbolic links followed. Blocks shortly."""
+        seen = self._in_use.seen
+        return any(_state_of(file) != state for file, state in seen.items())
+
+    def prepare(self, policy: TlsPolicy | None = None) -> Prepared:
+        """Read the files again without using them yet. Blocks for file reading; any thread.
+
+        Args:
+            policy: A new policy, or None for the present one.
+
+        Raises:
+            ConfigError: The files cannot be used, or one changed while they were read.
+        """
+        chosen = policy if policy is not None else self._in_use.policy
+        seen = {file: _state_of(file) for file in chosen.files}
+        served = _load_served(chosen, self._names_of)
+        if any(_state_of(file) != state for file, state in seen.items()):
+            raise ConfigError("certificates or keys changed while they were read: reload once more")
+        return Prepared(chosen, served, seen)
+
+    def install(self, prepared: Prepared) -> None:
+        """Use what was prepared for control connections made from now on; does not block."""
+        self._in_use = prepared
 
     def reload(self, policy: TlsPolicy | None = None) -> None:
         """Read the files again, for control connections made from now on. Blocks for file reading.
@@ -82,18 +146,81 @@ class ServerContexts:
         Raises:
             ConfigError: The files cannot be used; the contexts stay as they were.
         """
-        chosen = policy if policy is not None else self._policy
-        shared = _load_shared(chosen)
-        self._policy, self._shared = chosen, shared
+        self.install(self.prepare(policy))
 
     def control_context(self) -> ssl.SSLContext:
         """Return a new context for one control connection and its data connections; takes about 0.15 ms.
 
         After REIN or a new AUTH the control connection needs another one.
         """
-        bare = _new_server_context(self._policy)
-        bare.sni_callback = _put_on_connection(self._shared)
-        return bare
+        return self.for_control().context
+
+    def for_control(self, host: str = "") -> ControlTls:
+        """Return a new context as `control_context` does, and what will be known of its certificate.
+
+        Args:
+            host: The host that HOST named, which decides the certificate; "" leaves that to SNI.
+        """
+        in_use = self._in_use
+        bare = _new_server_context(in_use.policy)
+        choice = CertificateChoice(in_use.served, host)
+        # Holds the shared contexts, never the bare one: a cycle would keep dead sessions' contexts alive.
+        bare.sni_callback = choice
+        return ControlTls(bare, choice)
+
+
+class CertificateChoice:
+    """Which certificate one control connection shows, chosen at its handshake; its data connections follow.
+
+    A client measures the data connections' certificate against the control connection's (RFC 4217 §15.1.1),
+    so what their hellos name counts for nothing.
+
+    Args:
+        served: The certificates.
+        host: The host that HOST named, or "".
+    """
+
+    __slots__ = ("_host", "_served", "_shown")
+
+    def __init__(self, served: _Served, host: str) -> None:
+        self._served = served
+        self._host = host
+        self._shown: ssl.SSLContext | None = None
+
+    def __call__(self, connection: ssl.SSLObject, server_name: str | None, bare: ssl.SSLContext) -> None:
+        """Put the shared context on a connection: OpenSSL's callback, for every ClientHello."""
+        if self._shown is None:
+            self._shown = self._served.find(self._host or server_name or "")
+        connection.context = self._shown
+
+    def fits(self, name: str) -> bool:
+        """Return whether a client that means this host is shown the right certificate; does not block."""
+        return self._shown is None or self._served.find(name) is self._shown
+
+
+@dataclass(frozen=True, slots=True)
+class ControlTls:
+    """What TLS on one control connection and its data connections runs with.
+
+    Attributes:
+        context: The connection's own context.
+        choice: Its certificate.
+    """
+
+    context: ssl.SSLContext
+    choice: CertificateChoice
+
+
+@dataclass(frozen=True, slots=True)
+class _Served:
+    """The shared contexts, one a certificate."""
+
+    default: ssl.SSLContext
+    table: NameTable[ssl.SSLContext]
+
+    def find(self, name: str) -> ssl.SSLContext:
+        """Return the context for a name; an unknown name and no name are served by the default."""
+        return self.table.find(name) or self.default
 
 
 def set_tickets(context: ssl.SSLContext, count: int) -> None:
@@ -148,25 +275,47 @@ def client_context(trust: TrustPolicy) -> ssl.SSLContext:
     return context
 
 
-def _put_on_connection(
-    shared: ssl.SSLContext,
-) -> Callable[[ssl.SSLObject, str | None, ssl.SSLContext], None]:
-    # Holds the shared context, never the bare one: a reference cycle would keep dead sessions' contexts
-    # alive.
-    def put(connection: ssl.SSLObject, server_name: str | None, bare: ssl.SSLContext) -> None:
-        # Any name and no name are served alike; the name in the certificate is for the client to judge.
-        connection.context = shared
-
-    return put
+def _no_names(certificate: Path) -> tuple[str, ...]:
+    return ()
 
 
-def _load_shared(policy: TlsPolicy) -> ssl.SSLContext:
+def _state_of(file: Path) -> _FileState:
+    """Return what changes when a file, or what a symbolic link on the way to it leads to, is replaced."""
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+def _load_served(policy: TlsPolicy, names_of: NamesOf) -> _Served:
     if policy.certificate is None:
         raise ConfigError("the server has no certificate: set certificate (and key) in [tls]")
+    default = _load_shared(policy, policy.certificate, policy.key)
+    named = [(one, _load_shared(policy, one.certificate, one.key)) for one in policy.certificates]
+    table: NameTable[ssl.SSLContext] = NameTable()
+    for one, context in named:
+        table.add(one.names, context)
+    for one, context in named:
+        if not one.names:
+            table.add(names_of(one.certificate), context)
+    table.add(names_of(policy.certificate), default)
+    # Names that a certificate has beside those it was configured for: better than a certificate without.
+    for one, context in named:
+        if one.names:
+            table.add(names_of(one.certificate), context)
+    return _Served(default, table)
+
+
+def _load_shared(policy: TlsPolicy, certificate: Path, key: Path | None) -> ssl.SSLContext:
     context = _new_server_context(policy)
-    _load_certificate(context, policy.certificate, policy.key)
+    _load_certificate(context, certificate, key)
+    if policy.check_key_permissions and (problem := key_problem(key or certificate)):
+        raise ConfigError(problem)
     if policy.client_ca is not None:
         _load_ca(context, policy.client_ca, "client_ca")
+    if policy.crl is not None:
+        _load_crl(context, policy.crl)
     return context
 
 
@@ -175,6 +324,10 @@ def _new_server_context(policy: TlsPolicy) -> ssl.SSLContext:
     _harden(context, minimum=policy.minimum_version, maximum=policy.maximum_version, ciphers=policy.ciphers)
     context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE
     context.verify_mode = _VERIFY_MODES[policy.client_certificate]
+    if policy.crl is not None:
+        # The whole chain: a CA that was revoked must not vouch for anybody, and a CA without a CRL fails
+        # closed (RFC 5280 §6.3). The flag counts on the bare context, the lists are the shared one's.
+        context.verify_flags |= ssl.VERIFY_CRL_CHECK_CHAIN
     context.num_tickets = _CONTROL_TICKETS
     return context
 
@@ -221,6 +374,21 @@ def _load_ca(context: ssl.SSLContext, file: Path, what: str) -> None:
         context.load_verify_locations(cafile=file)
     except ssl.SSLError as error:
         raise ConfigError(f"{what}: {file} holds no CA certificates in PEM") from error
+
+
+def _load_crl(context: ssl.SSLContext, file: Path) -> None:
+    _must_be_readable(file, "crl")
+    before = context.cert_store_stats()
+    try:
+        context.load_verify_locations(cafile=file)
+    except ssl.SSLError as error:
+        raise ConfigError(f"crl: {file} holds no revocation list in PEM") from error
+    after = context.cert_store_stats()
+    if after["x509"] != before["x509"]:
+        # They would be trusted, though nobody wrote them into client_ca.
+        raise ConfigError(f"crl: {file} holds certificates: leave revocation lists in it, nothing else")
+    if after["crl"] == before["crl"]:
+        raise ConfigError(f"crl: {file} holds no revocation list in PEM")
 
 
 def _must_be_readable(file: Path, what: str) -> None:

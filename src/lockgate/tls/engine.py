@@ -22,7 +22,7 @@ from lockgate.errors import (
     TlsError,
 )
 from lockgate.tls.failures import explain_handshake, explain_stream
-from lockgate.tls.hello import ClientHello, ClientHelloReader, acceptable_alpn
+from lockgate.tls.hello import ClientHello, ClientHelloReader, acceptable_alpn, acceptable_server_name
 from lockgate.tls.pins import check_pin
 
 __all__ = ["TlsEngine"]
@@ -31,6 +31,8 @@ _READ_BYTES = 64 * 1024
 _HEADER_BYTES = 5
 # A fatal no_application_protocol (120) alert in the clear, RFC 7301 §3.2.
 _NO_APPLICATION_PROTOCOL = bytes.fromhex("15 03 03 00 02 02 78")
+# A fatal unrecognized_name (112) alert, RFC 6066 §3.
+_UNRECOGNIZED_NAME = bytes.fromhex("15 03 03 00 02 02 70")
 
 
 class TlsEngine:
@@ -183,7 +185,12 @@ class TlsEngine:
             self._failure = HandshakeFailed(f"TLS handshake: {error}")
             self._failure.__cause__ = error
             return
-        if self._hello is not None and self._require_alpn_ftp and not acceptable_alpn(self._hello):
+        if self._hello is None:
+            return
+        if not acceptable_server_name(self._hello):
+            self._own_alert = _UNRECOGNIZED_NAME
+            self._failure = HandshakeFailed("TLS handshake: the server name that the client asks for is none")
+        elif self._require_alpn_ftp and not acceptable_alpn(self._hello):
             self._own_alert = _NO_APPLICATION_PROTOCOL
             self._failure = HandshakeFailed(
                 "TLS handshake: the client's ALPN list has no 'ftp', so it means to speak to another service"

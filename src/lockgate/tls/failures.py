@@ -34,6 +34,15 @@ _CAUSES = {
     "TLSV1_ALERT_NO_APPLICATION_PROTOCOL": ("the peer does not take ALPN 'ftp'", "check the port"),
 }
 
+# What X.509 verification says of revocation (OpenSSL's X509_V_ERR_*) -> what to do about it.
+_REVOCATION = {
+    3: "crl has no list of one of the CAs in its chain: put every CA's in",
+    8: "a list in crl does not bear its CA's signature: fetch it again",
+    11: "a list in crl is not valid yet: check the clock",
+    12: "a list in crl is past its next update, so nobody is let in: fetch the CA's new one",
+    23: "its CA has revoked it",
+}
+
 _REASON_IN_TEXT = re.compile(r"\[SSL\] (.+?)(?: \(_ssl\.c|$)")
 
 # Alerts about the certificate that *we* showed.
@@ -112,6 +121,8 @@ def _cause(error: Exception, reason: str) -> str:
 
 def _verification(error: ssl.SSLCertVerificationError, *, server_side: bool) -> str:
     why = shorten(str(getattr(error, "verify_message", "") or error), 160)
+    if server_side and (remedy := _REVOCATION.get(getattr(error, "verify_code", 0))) is not None:
+        return f"the client's certificate does not verify: {why}; {remedy}"
     if server_side:
         return f"the client's certificate does not verify: {why}; client_ca must hold the CA that signed it"
     return (

@@ -10,7 +10,14 @@ from dataclasses import dataclass
 
 from lockgate.errors import RemoteProtocolError, shorten
 
-__all__ = ["MAX_HELLO_BYTES", "ClientHello", "ClientHelloReader", "acceptable_alpn", "parse_client_hello"]
+__all__ = [
+    "MAX_HELLO_BYTES",
+    "ClientHello",
+    "ClientHelloReader",
+    "acceptable_alpn",
+    "acceptable_server_name",
+    "parse_client_hello",
+]
 
 #: A ClientHello with post-quantum keys and tickets stays under 4 KiB; this leaves room and bounds memory.
 MAX_HELLO_BYTES = 64 * 1024
@@ -64,6 +71,14 @@ def acceptable_alpn(hello: ClientHello) -> bool:
     has led here (ALPACA); RFC 7301 §3.2 has it refused with no_application_protocol.
     """
     return not hello.alpn or "ftp" in hello.alpn
+
+
+def acceptable_server_name(hello: ClientHello) -> bool:
+    """Return whether the name in SNI, if there is one, is ASCII, as RFC 6066 §3 has it; it may be unknown.
+
+    CPython's server would answer any other with a traceback in the log and an internal_error.
+    """
+    return hello.server_name is None or hello.server_name.isascii()
 
 
 def parse_client_hello(data: bytes) -> ClientHello | None:

@@ -14,7 +14,14 @@ from lockgate.errors import ConfigError, shorten
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["TLS_VERSIONS", "ClientCertificate", "SessionReuse", "TlsPolicy", "TrustPolicy"]
+__all__ = [
+    "TLS_VERSIONS",
+    "ClientCertificate",
+    "NamedCertificate",
+    "SessionReuse",
+    "TlsPolicy",
+    "TrustPolicy",
+]
 
 #: The versions that may be named in a configuration, oldest first. RFC 8996: nothing before TLS 1.2.
 TLS_VERSIONS = ("1.2", "1.3")
@@ -65,6 +72,21 @@ def _check_versions(minimum: str, maximum: str | None) -> None:
 
 
 @dataclass(frozen=True, slots=True)
+class NamedCertificate:
+    """A certificate that is shown to clients who name a host of its own (RFC 6066 §3, RFC 7151).
+
+    Attributes:
+        certificate: The certificate chain, PEM.
+        key: Its private key, PEM, without a passphrase; None when it stands in the `certificate` file.
+        names: The host names it serves, as `names.normal_name` returns them; empty for those in it.
+    """
+
+    certificate: Path
+    key: Path | None = None
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class TlsPolicy:
     """What a server's TLS is to be.
 
@@ -72,12 +94,15 @@ class TlsPolicy:
         certificate: The certificate chain, PEM, the server's own certificate first; None means that the
             server has no TLS to offer.
         key: The private key, PEM, without a passphrase; None when it stands in the `certificate` file.
+        certificates: Further certificates, for clients that name their hosts.
         client_ca: The CA certificates, PEM, that client certificates must come from.
+        crl: Revocation lists, PEM, one of each CA in a client's chain; None to check no revocation.
         client_certificate: Whether client certificates are asked for.
         minimum_version: The oldest TLS version spoken, "1.2" or "1.3".
         maximum_version: The newest TLS version spoken, or None for the newest there is.
         ciphers: Cipher suites for TLS 1.2 in OpenSSL's notation; "" is the safe default.
         session_reuse: Whether data connections must resume the control connection's session.
+        check_key_permissions: Whether keys that others can read are refused.
 
     Raises:
         ConfigError: The values contradict each other.
@@ -85,12 +110,15 @@ class TlsPolicy:
 
     certificate: Path | None = None
     key: Path | None = None
+    certificates: tuple[NamedCertificate, ...] = ()
     client_ca: Path | None = None
+    crl: Path | None = None
     client_certificate: ClientCertificate = ClientCertificate.OFF
     minimum_version: str = "1.2"
     maximum_version: str | None = None
     ciphers: str = ""
     session_reuse: SessionReuse = SessionReuse.AUTO
+    check_key_permissions: bool = False
 
     def __post_init__(self) -> None:
         _check_versions(self.minimum_version, self.maximum_version)
@@ -101,6 +129,18 @@ class TlsPolicy:
             )
         if self.key is not None and self.certificate is None:
             raise ConfigError("key is set but certificate is not: name the certificate's PEM file too")
+        if self.crl is not None and self.client_ca is None:
+            raise ConfigError(
+                "crl is set but client_ca is not: name the PEM file with the CA whose certificates it revokes"
+            )
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Every file that the policy is loaded from."""
+        found = [self.certificate, self.key, self.client_ca, self.crl]
+        for one in self.certificates:
+            found += [one.certificate, one.key]
+        return tuple(dict.fromkeys(file for file in found if file is not None))
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from .passwords import PasswordsConfig
 from .policy import PolicyConfig
 from .remarks import remarks
 from .rules import RuleConfig, RuleDirection
-from .tls import TlsConfig
+from .tls import CertificateConfig, TlsConfig
 from .whole import SIZE_LIMIT_BYTES, Config, accounts, embedded_config, load_config, load_passwords
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "AccountConfig",
     "AccountSourceConfig",
     "ActiveConfig",
+    "CertificateConfig",
     "CertificateRule",
     "ClearCommandChannel",
     "Config",

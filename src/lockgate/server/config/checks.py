@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from lockgate.accounts.argon2id import MINIMUM, WORK_LIMIT_KIB
 from lockgate.accounts.base import CertificateRule, ClearCommandChannel, Protection
@@ -20,7 +19,8 @@ from .passwords import PasswordsConfig
 from .policy import PolicyConfig, merged
 from .rules import RuleConfig, rule_problems
 from .text import KeyPath
-from .tls import TlsConfig
+from .tls import CertificateConfig, TlsConfig
+from .tls_checks import client_ca_problems, same_host_names, tls_file_problems, tls_problems
 
 __all__ = ["Parts", "cross_problems", "file_problems", "parameter_problems"]
 
@@ -37,6 +37,7 @@ class Parts:
     accounts: tuple[AccountConfig | None, ...]
     passwords: PasswordsConfig | None = None
     rules: tuple[RuleConfig | None, ...] = ()
+    certificates: tuple[CertificateConfig | None, ...] = ()
 
 
 def cross_problems(parts: Parts) -> Found:
@@ -48,10 +49,13 @@ def cross_problems(parts: Parts) -> Found:
     for index, key, message in rule_problems(parts.rules):
         yield ("rule", index, key), message
     yield from _unknown_rule_accounts(parts)
+    yield from same_host_names(parts.certificates)
+    if parts.tls is not None:
+        yield from tls_problems(parts.tls, parts.listeners)
     if parts.policy is None:
         return
-    if parts.tls is not None and parts.tls.client_ca is None:
-        yield from _missing_client_ca(parts, parts.policy)
+    if parts.tls is not None:
+        yield from client_ca_problems(parts.tls, parts.policy, parts.listeners, parts.accounts)
     for index, listener in enumerate(parts.listeners):
         if listener is not None:
             for key, message in _listener_problems(listener, merged(parts.policy, listener)):
@@ -65,23 +69,7 @@ def cross_problems(parts: Parts) -> Found:
 
 def file_problems(parts: Parts) -> Found:
     """Yield the place and the message of each file that cannot be read; does I/O."""
-    tls = parts.tls
-    if tls is None:
-        return
-    if any(one is None or one.tls is not ListenerTls.NONE for one in parts.listeners):
-        yield from _file_problem("certificate", tls.certificate, "the server's certificate chain (PEM)")
-        yield from _file_problem("key", tls.key, "the certificate's private key (PEM)")
-    if tls.client_ca is not None:
-        yield from _file_problem("client_ca", tls.client_ca, "the CA certificates of the clients (PEM)")
-
-
-def _file_problem(key: str, path: Path, meaning: str) -> Found:
-    try:
-        with path.open("rb"):
-            return
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-    yield ("tls", key), f"{key}: cannot read {path} ({reason}); put {meaning} there or correct the path"
+    yield from tls_file_problems(parts.tls, parts.listeners, parts.certificates)
 
 
 def parameter_problems(passwords: PasswordsConfig) -> Found:
@@ -174,28 +162,6 @@ def _idle_rules(parts: Parts, policy: PolicyConfig) -> Found:
                     'on the control connection, which PROT P needs; write data = "optional" here, or control '
                     '= "optional" for them'
                 ),
-            )
-
-
-def _missing_client_ca(parts: Parts, policy: PolicyConfig) -> Found:
-    """Client certificates cannot be asked for, nor judged, without a CA to trust."""
-    layers: list[tuple[KeyPath, CertificateRule | None]] = [(("policy",), policy.client_certificate)]
-    for table, entries in (("listener", parts.listeners), ("account", parts.accounts)):
-        layers += [((table, index), one.client_certificate) for index, one in enumerate(entries) if one]
-    for place, rule in layers:
-        if rule is not None and rule is not CertificateRule.OFF:
-            yield (
-                (*place, "client_certificate"),
-                (
-                    f'client_certificate = "{rule}" needs client_ca in [tls]: the file with the CA '
-                    "certificates that client certificates must come from"
-                ),
-            )
-    for index, account in enumerate(parts.accounts):
-        if account is not None and account.certificate_subject:
-            yield (
-                ("account", index, "certificate_subject"),
-                "certificate_subject needs client_ca in [tls]: without it no client certificate is asked for",
             )
 
 

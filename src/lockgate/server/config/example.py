@@ -21,7 +21,8 @@ EXAMPLE = """\
 address = "127.0.0.1"             # "0.0.0.0": every IPv4 address, "::": every IPv6 address
 port = 2121
 tls = "explicit"                  # explicit (AUTH TLS) | implicit (TLS at once) | none (clear FTP only)
-                                  # any key of [policy] may stand here too, for this listener alone
+                                  # any key of [policy] may stand here too, for this listener alone, and of
+                                  # [tls]: certificate with key, client_ca, crl, the versions, ciphers
 
 [[listener]]
 address = "127.0.0.1"
@@ -32,8 +33,20 @@ tls = "implicit"
 certificate = "server.pem"        # the chain, PEM, the server's own certificate first
 key = "server.key"                # its private key, PEM, without a passphrase
 client_ca = ""                    # the CA of the clients, PEM; when set, client certificates are asked for
+crl = ""                          # revocation lists, PEM, one of each CA in client_ca; empty: none is checked
 minimum_version = "1.2"           # 1.2 | 1.3
-ciphers = ""                      # OpenSSL cipher list for TLS 1.2; empty: the safe default
+maximum_version = ""              # 1.2 | 1.3; empty: the newest there is
+ciphers = ""                      # OpenSSL cipher list for TLS 1.2 (1.3 has safe ones only); empty: the safe default
+reload_seconds = 60               # how often these files are looked at for a change; 0: on SIGHUP only
+expiry_warning_days = 30          # warn this long before a certificate or a revocation list ends
+check_key_permissions = true      # refuse a key that other users of this machine can read
+
+# One more certificate, shown to clients that name one of its hosts (SNI or HOST); may stand several times.
+# All others are shown that of [tls].
+# [[certificate]]
+# names = []                      # such as ["ftp.example.org", "*.example.com"]; empty: those in the certificate
+# certificate = "example.org.pem"
+# key = "example.org.key"
 
 # What must be protected, and how. A [[listener]] may say otherwise, and an [[account]] has the last word,
 # except that control = "required" on a listener refuses USER in clear before it knows whose it is.

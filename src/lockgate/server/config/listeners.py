@@ -10,6 +10,7 @@ from pydantic import Field, field_validator
 
 from .fields import Port
 from .policy import PolicyOverrides
+from .tls import TlsOverrides
 
 __all__ = ["ListenerConfig", "ListenerTls"]
 
@@ -28,7 +29,7 @@ class ListenerTls(StrEnum):
 _ListenerTls = Annotated[ListenerTls, Field(strict=False)]
 
 
-class ListenerConfig(PolicyOverrides):
+class ListenerConfig(TlsOverrides, PolicyOverrides):
     """`[[listener]]`: an address where control connections are taken; port 0 means any free one."""
 
     address: str = "127.0.0.1"

@@ -30,7 +30,13 @@ __all__ = ["trial_problems"]
 Found = Iterator[tuple["KeyPath", str]]
 
 # How the messages of `ServerContexts` begin, and the key of [tls] that they are about.
-_TLS_KEYS = {"ciphers:": "ciphers", "client_ca:": "client_ca", "key:": "key", "the key ": "key"}
+_TLS_KEYS = {
+    "ciphers:": "ciphers",
+    "client_ca:": "client_ca",
+    "crl:": "crl",
+    "key:": "key",
+    "the key ": "key",
+}
 
 
 def trial_problems(config: Config) -> Found:

@@ -18,7 +18,7 @@ from lockgate.accounts.capacity import default_at_once, memory_kib, processors
 from lockgate.accounts.memory import MemoryAccounts
 from lockgate.accounts.passwords import PasswordChecker, memory_kib_of
 from lockgate.errors import ConfigError
-from lockgate.tls.policy import ClientCertificate, SessionReuse, TlsPolicy
+from lockgate.tls.policy import ClientCertificate, NamedCertificate, SessionReuse, TlsPolicy
 
 from .accounts import AccountConfig, AccountSourceConfig
 from .checks import Parts, cross_problems, file_problems, parameter_problems
@@ -31,7 +31,7 @@ from .passwords import PasswordsConfig
 from .policy import PolicyConfig, merged
 from .rules import RuleConfig
 from .text import KeyPath, Problem, expand, find_line, key_lines
-from .tls import TlsConfig
+from .tls import CertificateConfig, TlsConfig, merged_tls
 from .trial import trial_problems
 from .words import shown_table, table_problems, unknown_tables
 
@@ -58,6 +58,7 @@ class Config(Section):
 
     listeners: tuple[ListenerConfig, ...] = Field(default=(ListenerConfig(),), min_length=1)
     tls: TlsConfig = TlsConfig()
+    certificates: tuple[CertificateConfig, ...] = ()
     policy: PolicyConfig = PolicyConfig()
     passive: PassiveConfig = PassiveConfig()
     active: ActiveConfig = ActiveConfig()
@@ -79,7 +80,15 @@ class Config(Section):
 
     def parts(self) -> Parts:
         """Return the sections that must agree."""
-        return Parts(self.listeners, self.policy, self.tls, self.accounts, self.passwords, self.rules)
+        return Parts(
+            self.listeners,
+            self.policy,
+            self.tls,
+            self.accounts,
+            self.passwords,
+            self.rules,
+            self.certificates,
+        )
 
     def dearest_hash_kib(self) -> int:
         """Return the most memory that the check of one password can take, in KiB."""
@@ -110,7 +119,7 @@ class Config(Section):
         (a handshake that demands less lets the login refuse later), OPTIONAL where any may use one or where
         `client_ca` is set, and else OFF. SUFFICIENT is never returned.
         """
-        if self.tls.client_ca is None or listener.tls is ListenerTls.NONE:
+        if listener.tls is ListenerTls.NONE or merged_tls(self.tls, listener).client_ca is None:
             return CertificateRule.OFF
         rules = {self.policy_for(listener, one).client_certificate for one in self.accounts}
         rules.add(self.policy_for(listener).client_certificate)
@@ -120,14 +129,21 @@ class Config(Section):
         """Return what the listener's TLS contexts are made from; None for a listener without TLS."""
         if listener.tls is ListenerTls.NONE:
             return None
+        tls = merged_tls(self.tls, listener)
         return TlsPolicy(
-            certificate=self.tls.certificate,
-            key=self.tls.key,
-            client_ca=self.tls.client_ca,
+            certificate=tls.certificate,
+            key=tls.key,
+            certificates=tuple(
+                NamedCertificate(one.certificate, one.key, one.names) for one in self.certificates
+            ),
+            client_ca=tls.client_ca,
+            crl=tls.crl,
             client_certificate=ClientCertificate(self.handshake_certificate(listener).value),
-            minimum_version=self.tls.minimum_version,
-            ciphers=self.tls.ciphers,
+            minimum_version=tls.minimum_version,
+            maximum_version=tls.maximum_version or None,
+            ciphers=tls.ciphers,
             session_reuse=SessionReuse(self.policy_for(listener).session_reuse.value),
+            check_key_permissions=tls.check_key_permissions,
         )
 
 
@@ -276,8 +292,9 @@ class _Reader:
             "passwords": PasswordsConfig,
             "accounts": AccountSourceConfig,
         }
-        self.problems += unknown_tables(values, (*tables, "listener", "account", "rule"))
+        self.problems += unknown_tables(values, (*tables, "listener", "certificate", "account", "rule"))
         listeners = self._array(ListenerConfig, "listener", values.get("listener", [{}]))
+        certificates = self._array(CertificateConfig, "certificate", values.get("certificate", []))
         entries = self._array(AccountConfig, "account", values.get("account", []))
         rules = self._array(RuleConfig, "rule", values.get("rule", []))
         sections = {name: self._table(kind, (name,), values.get(name, {})) for name, kind in tables.items()}
@@ -286,13 +303,18 @@ class _Reader:
         assert tls is None or isinstance(tls, TlsConfig)
         passwords = sections["passwords"]
         assert passwords is None or isinstance(passwords, PasswordsConfig)
-        parts = Parts(listeners, policy, tls, entries, passwords, rules)
+        parts = Parts(listeners, policy, tls, entries, passwords, rules, certificates)
         self.problems += cross_problems(parts)
         self.problems += file_problems(parts)
         if self.problems:
             return None
         sections["account_source"] = sections.pop("accounts")
-        arrays = {"listeners": listeners, "accounts": entries, "rules": rules}
+        arrays = {
+            "listeners": listeners,
+            "certificates": certificates,
+            "accounts": entries,
+            "rules": rules,
+        }
         return Config.model_validate({**arrays, "source": self._source, **sections})
 
     def passwords(self, values: dict[str, Any]) -> PasswordsConfig | None:

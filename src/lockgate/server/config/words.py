@@ -20,10 +20,12 @@ from lockgate.errors import shorten
 from .files import FILE_KEYS
 from .policy import POLICY_KEYS
 from .text import KeyPath
+from .tls import TLS_OVERRIDES
 
 __all__ = ["shown_table", "table_problems", "unknown_tables"]
 
-_ARRAYS = ("listener", "account", "rule")
+_ARRAYS = ("listener", "certificate", "account", "rule")
+_SHARED_KEYS = (*POLICY_KEYS, *FILE_KEYS, *TLS_OVERRIDES)
 _SECRET = ("password_hash",)
 _WHAT = {
     "string_type": "text in quotes",
@@ -35,7 +37,14 @@ _WHAT = {
     "is_instance_of": "text in quotes",
     "tuple_type": "a list in brackets",
 }
-_EXAMPLES = {"name": "alice", "home": "/srv/ftp/alice", "path": "/in", "data": "required"}
+_EXAMPLES = {
+    "name": "alice",
+    "home": "/srv/ftp/alice",
+    "path": "/in",
+    "data": "required",
+    "certificate": "ftp.example.com.pem",
+    "key": "ftp.example.com.key",
+}
 
 
 def shown_table(place: KeyPath) -> str:
@@ -74,8 +83,9 @@ def table_problems(
 def _message(detail: ErrorDetails, place: KeyPath, kind: type[BaseModel] | None) -> str:
     key = str(detail["loc"][0]) if detail["loc"] else ""
     fields = kind.model_fields if kind is not None else {}
-    # A table's own keys before those of [policy] and [files] that may stand there too.
-    own = sorted(fields, key=(*POLICY_KEYS, *FILE_KEYS).__contains__)
+    # A table's own keys before those of [policy], [files] and [tls] that may stand there too.
+    shared = () if place == ("tls",) else _SHARED_KEYS
+    own = sorted(fields, key=shared.__contains__)
     table = shown_table(place)
     if detail["type"] == "extra_forbidden":
         return (
@@ -107,7 +117,7 @@ def _expected(detail: ErrorDetails, key: str) -> str:
             return f"{context['ge']} or more"
         case "less_than_equal":
             return f"{context['le']} at most"
-        case "string_pattern_mismatch" if key == "minimum_version":
+        case "string_pattern_mismatch" if key in ("minimum_version", "maximum_version"):
             return '"1.2" or "1.3"; older versions of TLS are not safe'
         case other:
             return _WHAT.get(other, detail["msg"])

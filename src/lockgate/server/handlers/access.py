@@ -67,6 +67,8 @@ async def rein(session: Session, command: Command) -> Reply:
     """Begin anew; TLS ends after the reply, except on the implicit port (RFC 4217 §13)."""
     record("rein", peer=session.control.peer_address, user=session.user_name)
     session.reset()
+    # RFC 7151 §3.2.1: REIN ends what HOST said.
+    session.host = ""
     return Reply.of(_C.READY, "Ready for a new user.")
 
 

@@ -18,6 +18,7 @@ from lockgate.server.config import (
     AccountConfig,
     AccountSourceConfig,
     ActiveConfig,
+    CertificateConfig,
     CertificateRule,
     ClearCommandChannel,
     Config,
@@ -42,6 +43,7 @@ from lockgate.server.config import (
 from lockgate.server.config.fields import Section
 from lockgate.server.config.files import FILE_KEYS
 from lockgate.server.config.policy import POLICY_KEYS
+from lockgate.server.config.tls import TLS_OVERRIDES
 from lockgate.tls.policy import ClientCertificate, SessionReuse
 
 HASH = hash_password("open", CHEAP)
@@ -87,8 +89,11 @@ def test_the_example_shows_every_key() -> None:
         assert set(shown.pop(name)) == set(kind.model_fields), name
     own = {"listener": ListenerConfig, "account": AccountConfig}
     for name, kind in own.items():
-        assert set(shown.pop(name)[0]) == set(kind.model_fields) - set(POLICY_KEYS) - set(FILE_KEYS), name
+        shared = {*POLICY_KEYS, *FILE_KEYS, *TLS_OVERRIDES}
+        assert set(shown.pop(name)[0]) == set(kind.model_fields) - shared, name
     assert shown == {}
+    certificate = EXAMPLE.partition("# [[certificate]]")[2]
+    assert all(f"\n# {key} = " in certificate for key in CertificateConfig.model_fields)
 
 
 def test_the_example_shows_the_defaults(folder: Path) -> None:
