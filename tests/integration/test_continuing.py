@@ -11,7 +11,7 @@ from live_server import LiveServer
 from raw_client import RawClient
 from waiting import until
 
-from lockgate.storage import _handles
+from lockgate.storage import _existing
 
 Connect = Callable[..., RawClient]
 Start = Callable[..., LiveServer]
@@ -26,7 +26,7 @@ def big(server: LiveServer) -> None:
 @pytest.fixture
 def slow_copy(monkeypatch: pytest.MonkeyPatch) -> None:
     """Copy byte by byte: that takes longer than any test waits."""
-    monkeypatch.setattr(_handles, "_COPY_BYTES", 1)
+    monkeypatch.setattr(_existing, "_COPY_BYTES", 1)
 
 
 def hidden_bytes(server: LiveServer) -> int:
@@ -108,14 +108,33 @@ def test_an_append_of_nothing_leaves_the_file_alone(server: LiveServer, connect:
     assert hidden_files(server.root) == []
 
 
-def test_an_append_goes_on_with_the_file_of_its_beginning(server: LiveServer, connect: Connect) -> None:
-    (server.root / "moving.bin").write_bytes(b"old")
-    client = connect(server).log_in()
+@pytest.mark.parametrize(
+    "change", ["DELE moving.bin", "APPE moving.bin", "STOR moving.bin", "RNTO elsewhere"]
+)
+@pytest.mark.parametrize("offset", [None, 2])
+def test_an_append_undoes_nothing_that_others_did_meanwhile(
+    server: LiveServer, connect: Connect, change: str, offset: int | None
+) -> None:
+    path = server.root / "moving.bin"
+    path.write_bytes(b"old")
+    client, other = connect(server).log_in(), connect(server).log_in()
     data = client.passive()
-    client.expect("APPE moving.bin", 150)
-    connect(server).log_in().expect("DELE moving.bin", 250)
+    if offset is not None:
+        client.expect(f"REST {offset}", 350)
+    client.expect("APPE moving.bin" if offset is None else "STOR moving.bin", 150)
     protected = client.protect_data(data)
-    protected.sendall(b"+new")
+    protected.sendall(b"+second")
+    if change.startswith(("APPE", "STOR")):
+        assert other.upload(change, b"+first").code == 226
+    else:
+        if change.startswith("RNTO"):
+            other.expect("RNFR moving.bin", 350)
+        other.expect(change, 250)
     protected.unwrap().close()
-    assert client.read().code == 226
-    assert (server.root / "moving.bin").read_bytes() == b"old+new"
+    assert client.read().code == 450
+    left = path.read_bytes() if path.exists() else None
+    assert left == {"APPE": b"old+first", "STOR": b"+first"}.get(change[:4])
+    assert hidden_files(server.root) == []
+    # And trying again is all that is needed.
+    assert client.upload("APPE moving.bin", b"+again").code == 226
+    assert path.read_bytes() == (left or b"") + b"+again"

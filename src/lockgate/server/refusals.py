@@ -19,7 +19,7 @@ from lockgate.errors import (
     StorageError,
 )
 from lockgate.protocol.replies import Reply, ReplyCode
-from lockgate.storage.base import OffsetBeyondEnd
+from lockgate.storage.base import OffsetBeyondEnd, TargetBusy
 from lockgate.transfer.outcome import Outcome, OutcomeStatus
 
 __all__ = ["outcome_reply", "storage_reply"]
@@ -37,6 +37,7 @@ _STORAGE: tuple[tuple[type[Exception], int, str], ...] = (
     (OutsideRoot, _C.FILE_UNAVAILABLE, "The path leads out of your files."),
     (NameRejected, _C.NAME_NOT_ALLOWED, "The name is not allowed."),
     (NoSpace, _C.NO_SPACE, "No space left."),
+    (TargetBusy, _C.FILE_BUSY, "Somebody else writes, or has written, to this file; try again."),
     (OffsetBeyondEnd, _INVALID_REST, "The offset lies beyond the end of the file."),
 )
 

@@ -6,31 +6,24 @@ Each handle belongs to one thread at a time. They work on descriptors; no path i
 from __future__ import annotations
 
 import contextlib
-import errno
 import logging
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
 
 from lockgate.errors import StorageError
 
+from ._existing import Existing, copy_content
 from ._failures import Translated, storage_error
 from ._holdings import LocalPlace
 from ._kept import KeptParts
 from ._openat2 import rename_exclusively
 from ._tree import Descriptor
-from .base import OffsetBeyondEnd, WriteCancelled
+from .base import OffsetBeyondEnd
 from .settings import FileSettings
 
-__all__ = ["Existing", "LocalReader", "LocalWriter", "Upload", "copy_content"]
+__all__ = ["LocalReader", "LocalWriter", "Upload"]
 
 _log = logging.getLogger(__name__)
-# One copy_file_range call at most this much: an ABOR or a shutdown waits for one piece, not for a whole disk.
-# A multiple of every block size, so that file systems which can share blocks do.
-_COPY_BYTES: Final = 16 << 20
-_PIECE_BYTES: Final = 1 << 18
-_CANNOT_COPY: Final = (errno.ENOSYS, errno.EXDEV, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM, errno.EBADF)
 
 
 class LocalReader:
@@ -85,7 +78,7 @@ class Upload:
         parts: Where parts that are kept are counted.
         is_keepable: An interrupted upload may be kept: nothing was visible under the name at the beginning.
         mode: Permission bits of the published file.
-        exclusive: The target's name must be free at the commit.
+        refusal: What is raised when the name is taken at the commit; None: what has it is replaced.
         files: Whose it will be, and whether it is synchronised.
     """
 
@@ -97,23 +90,8 @@ class Upload:
     parts: KeptParts
     is_keepable: bool
     mode: int
-    exclusive: bool
+    refusal: type[StorageError] | None
     files: FileSettings
-
-
-@dataclass(frozen=True, slots=True)
-class Existing:
-    """The visible content that an upload continues.
-
-    Attributes:
-        source: The target, open for reading since the upload began, whatever the name stands for now.
-        count: How much of it the upload begins with.
-        is_whole: That is all of it.
-    """
-
-    source: Descriptor
-    count: int
-    is_whole: bool
 
 
 class LocalWriter:
@@ -133,6 +111,7 @@ class LocalWriter:
         "_ended",
         "_existing",
         "_is_cancelled",
+        "_is_copied",
         "_is_resumed",
         "_is_uncut",
         "_opened",
@@ -154,6 +133,7 @@ class LocalWriter:
         self._position = position
         self._is_resumed = self._is_uncut = is_resumed
         self._existing = existing
+        self._is_copied = existing is None
         self._is_cancelled = False
         self._ended = False
 
@@ -207,11 +187,10 @@ class LocalWriter:
         folder = upload.folder.number
         with Translated(upload.path):
             self._settle()
-            if upload.exclusive:
-                rename_exclusively(folder, upload.working, upload.target)
-            else:
-                os.rename(upload.working, upload.target, src_dir_fd=folder, dst_dir_fd=folder)
+            self._publish(upload, folder)
         self._ended = True
+        if self._existing is not None:
+            self._existing.source.close()
         # An older partial of this name is answered by this upload: resuming it would mix two files.
         upload.parts.drop(folder, upload.kept)
         if upload.files.fsync:
@@ -252,11 +231,24 @@ class LocalWriter:
         with contextlib.suppress(Exception):
             self.discard()
 
+    def _publish(self, upload: Upload, folder: int) -> None:
+        if self._existing is not None:
+            self._existing.hold(folder, upload.target)
+        if upload.refusal is None:
+            os.rename(upload.working, upload.target, src_dir_fd=folder, dst_dir_fd=folder)
+        else:
+            try:
+                rename_exclusively(folder, upload.working, upload.target)
+            except FileExistsError as error:
+                raise upload.refusal("the name has been taken since the upload began") from error
+
     def _adds_nothing(self) -> bool:
         """Say whether nothing came after the whole of the existing content."""
         existing = self._existing
         # Still open: its copying did not fail either.
-        return existing is not None and existing.is_whole and existing.source.number >= 0
+        return (
+            existing is not None and not self._is_copied and existing.is_whole and existing.source.number >= 0
+        )
 
     def _begin(self) -> None:
         """Bring the hidden file to the position where the upload goes on; blocks while content is copied."""
@@ -264,13 +256,18 @@ class LocalWriter:
             os.ftruncate(self._opened.number, self._position)
             self._is_uncut = False
         existing = self._existing
-        if existing is not None:
-            # Closed even when it fails: a second try would go on somewhere in the middle.
-            with existing.source as source:
+        if existing is not None and not self._is_copied:
+            try:
                 copy_content(
-                    source, self._opened.number, existing.count, is_cancelled=lambda: self._is_cancelled
+                    existing.source.number,
+                    self._opened.number,
+                    existing.count,
+                    is_cancelled=lambda: self._is_cancelled,
                 )
-            self._existing = None
+            except BaseException:
+                existing.source.close()  # a second try would go on somewhere in the middle
+                raise
+            self._is_copied = True
 
     def _keep(self) -> bool:
         upload = self._upload
@@ -302,44 +299,3 @@ class LocalWriter:
                 os.fsync(number)
         except OSError as error:
             _log.warning("! the directory of an upload was not synchronised: %s", error.strerror)
-
-
-def copy_content(source: int, target: int, count: int, *, is_cancelled: Callable[[], bool]) -> None:
-    """Copy bytes between the current positions of two descriptors, inside the kernel where it can; blocks.
-
-    Args:
-        source: Where they are read.
-        target: Where they are written.
-        count: How many.
-        is_cancelled: Asked before each piece.
-
-    Raises:
-        WriteCancelled: `is_cancelled` said so.
-        OSError: As the kernel says; EIO when the source has become shorter meanwhile.
-    """
-    left = count
-    while left:
-        _check(is_cancelled)
-        try:
-            moved = os.copy_file_range(source, target, min(left, _COPY_BYTES))
-        except (AttributeError, OSError) as error:
-            if isinstance(error, OSError) and error.errno not in _CANNOT_COPY:
-                raise
-            break
-        if not moved:
-            break
-        left -= moved
-    while left:
-        _check(is_cancelled)
-        piece = os.read(source, min(left, _PIECE_BYTES))
-        if not piece:
-            raise OSError(errno.EIO, "the file became shorter while it was copied")
-        left -= len(piece)
-        view = memoryview(piece)
-        while view:
-            view = view[os.write(target, view) :]
-
-
-def _check(is_cancelled: Callable[[], bool]) -> None:
-    if is_cancelled():
-        raise WriteCancelled("the upload was ended while the content that it continues was copied")

@@ -20,7 +20,7 @@ from lockgate.errors import (
 )
 
 from ._names import from_bytes
-from .base import Entry, EntryKind, OffsetBeyondEnd, WriteCancelled
+from .base import Entry, EntryKind, OffsetBeyondEnd, TargetBusy, WriteCancelled
 from .usage import NOTHING, Holding, Usage
 
 if TYPE_CHECKING:
@@ -135,6 +135,8 @@ class MemoryStart:
         content: The whole of what it continues.
         count: How many bytes of it.
         is_visible: It is a file's content.
+        is_continued: At the commit the name must stand for what it stood for at the beginning.
+        expected: That, when it is not nothing.
         is_resumed: It is a kept partial, which the upload has taken away.
         is_keepable: What comes may be kept when the upload is interrupted.
     """
@@ -142,8 +144,15 @@ class MemoryStart:
     content: bytes = b""
     count: int = 0
     is_visible: bool = False
+    is_continued: bool = False
+    expected: MemoryFile | None = None
     is_resumed: bool = False
     is_keepable: bool = True
+
+    def check(self, found: MemoryFile | MemoryFolder | None) -> None:
+        """Refuse a commit that would undo what others have stored meanwhile."""
+        if self.is_continued and found is not self.expected:
+            raise TargetBusy("the file has been changed since the upload began")
 
     @property
     def is_whole_file(self) -> bool:
@@ -236,7 +245,7 @@ class MemoryWriter:
             self.discard()  # the target stays as it is
             return
         self._begin()
-        self._storage.publish(self, bytes(self._buffer))
+        self._storage.publish(self, bytes(self._buffer), self._start)
         self._is_open = False
 
     def discard(self, keep: bool = False) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from lockgate.errors import AlreadyExists, IsADirectory, NameRejected, NotADirectory, NotFound, StorageError
 
 from ._suite_tools import content, keep_partial, names, put, refused
-from .base import OffsetBeyondEnd, Storage, WriteCancelled, WriteMode
+from .base import OffsetBeyondEnd, Storage, TargetBusy, WriteCancelled, WriteMode
 
 __all__ = ["UploadSuite"]
 
@@ -105,18 +107,51 @@ class UploadSuite:
                 upload.commit()
                 assert (storage.stat(path), content(storage, path)) == (before, old)
 
-    def test_an_upload_continues_the_content_of_its_beginning(self, storage: Storage) -> None:
-        for mode, offset in ((WriteMode.APPEND, 0), (WriteMode.RESUME, 3)):
-            for replacement in (b"other", None):
+    def test_an_upload_continues_what_stood_there_and_undoes_nothing(self, storage: Storage) -> None:
+        def append() -> None:
+            other = storage.open_write("/file", WriteMode.APPEND)
+            other.write(b"+first")
+            other.commit()
+
+        for mode, offset in ((WriteMode.APPEND, 0), (WriteMode.RESUME, 3), (WriteMode.RESUME, 1)):
+            changes: tuple[tuple[Callable[[], None], bytes | None], ...] = (
+                (lambda: put(storage, "/file", b"other"), b"other"),
+                (lambda: put(storage, "/file", b"old"), b"old"),
+                (lambda: storage.remove("/file"), None),
+                (lambda: storage.rename("/file", "/elsewhere"), None),
+                (append, b"old+first"),
+            )
+            for change, left in changes:
                 put(storage, "/file", b"old")
                 upload = storage.open_write("/file", mode, offset=offset)
-                if replacement is None:
-                    storage.remove("/file")
-                else:
-                    put(storage, "/file", replacement)
-                upload.write(b"+new")
-                upload.commit()
-                assert content(storage, "/file") == b"old+new"
+                upload.write(b"+second")
+                change()
+                with refused(TargetBusy):
+                    upload.commit()
+                upload.discard(keep=True)
+                assert storage.resumable_size("/file") is None
+                assert (content(storage, "/file") if "file" in names(storage) else None) == left
+
+    def test_of_two_that_begin_what_they_append_to_the_second_is_refused(self, storage: Storage) -> None:
+        first = storage.open_write("/file", WriteMode.APPEND)
+        second = storage.open_write("/file", WriteMode.APPEND)
+        first.write(b"first")
+        second.write(b"second")
+        first.commit()
+        with refused(TargetBusy):
+            second.commit()
+        second.discard(keep=True)
+        assert (content(storage, "/file"), storage.resumable_size("/file")) == (b"first", None)
+
+    def test_a_resumed_part_does_not_replace_what_has_come_meanwhile(self, storage: Storage) -> None:
+        keep_partial(storage, "/file", b"half")
+        upload = storage.open_write("/file", WriteMode.RESUME, offset=4)
+        upload.write(b"+half")
+        put(storage, "/file", b"whole")
+        with refused(TargetBusy):
+            upload.commit()
+        upload.discard()
+        assert content(storage, "/file") == b"whole"
 
     def test_a_cancelled_upload_copies_nothing_and_leaves_the_target(self, storage: Storage) -> None:
         put(storage, "/file", b"old")

@@ -15,13 +15,14 @@ import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lockgate.errors import AlreadyExists, IsADirectory, PermissionDenied, shorten
+from lockgate.errors import AlreadyExists, IsADirectory, PermissionDenied, StorageError, shorten
 
-from ._handles import Existing, LocalWriter, Upload
+from ._existing import Existing
+from ._handles import LocalWriter, Upload
 from ._kept import KeptParts, kept_size
 from ._names import HiddenNames
 from ._tree import Descriptor, Tree, check_regular
-from .base import OffsetBeyondEnd, WriteMode
+from .base import OffsetBeyondEnd, TargetBusy, WriteMode
 from .settings import FileSettings
 
 __all__ = ["UploadSettings", "begin_upload"]
@@ -85,7 +86,7 @@ def _begin(
         is_keepable=existing is None and mode is not WriteMode.CREATE_NEW,
         # As writing into the file would have left it; set-uid and the like do not survive new content.
         mode=settings.files.file_mode if replaced is None else replaced.st_mode & 0o777,
-        exclusive=mode is WriteMode.CREATE_NEW,
+        refusal=_refusal(existing, mode),
         files=settings.files,
     )
     if mode not in (WriteMode.APPEND, WriteMode.RESUME):
@@ -98,6 +99,15 @@ def _begin(
     if replaced is not None:
         return _continue_target(tree, upload, parts, count=wanted)
     return _continue_nothing(upload, offset=wanted, size=0)
+
+
+def _refusal(existing: os.stat_result | None, mode: WriteMode) -> type[StorageError] | None:
+    """Return what is said to an upload that finds its name taken when it is committed."""
+    if mode is WriteMode.CREATE_NEW:
+        return AlreadyExists
+    # It goes on with what nobody sees, or begins what others may begin too: neither may undo the other.
+    is_continued = mode in (WriteMode.APPEND, WriteMode.RESUME)
+    return TargetBusy if is_continued and existing is None else None
 
 
 def _look_at_target(tree: Tree, folder: int, parts: Sequence[bytes]) -> os.stat_result | None:
@@ -176,13 +186,25 @@ def _take_kept(upload: Upload, offset: int) -> LocalWriter | None:
     return LocalWriter(upload, opened, position=offset, is_resumed=True)
 
 
+def _named(upload: Upload, opened: os.stat_result) -> os.stat_result:
+    """Return the status of the target's own name, which leads to what has just been opened.
+
+    Asked after the opening: what is open keeps its number, so that no other file can get it meanwhile.
+    """
+    named = os.stat(upload.target, dir_fd=upload.folder.number, follow_symlinks=False)
+    if not stat.S_ISLNK(named.st_mode) and not os.path.samestat(named, opened):
+        raise TargetBusy("the file has been replaced at this moment")
+    return named
+
+
 def _continue_target(tree: Tree, upload: Upload, parts: Sequence[bytes], *, count: int | None) -> LocalWriter:
     """Go on behind the first `count` bytes of the target (None: all of it), which are copied later."""
     source, status = tree.open_regular(parts)
     wanted = status.st_size if count is None else count
     try:
+        named = _named(upload, status)
         if wanted <= status.st_size:
-            existing = Existing(source, wanted, is_whole=wanted == status.st_size)
+            existing = Existing(source, status, named, count=wanted, is_whole=wanted == status.st_size)
             return LocalWriter(upload, _create(upload), position=wanted, existing=existing)
     except BaseException:
         source.close()

@@ -24,6 +24,7 @@ __all__ = [
     "OffsetBeyondEnd",
     "ReadHandle",
     "Storage",
+    "TargetBusy",
     "WriteCancelled",
     "WriteHandle",
     "WriteMode",
@@ -32,6 +33,10 @@ __all__ = [
 
 class OffsetBeyondEnd(StorageError):
     """A restart offset lies behind the end of what is stored (RFC 3659 section 5)."""
+
+
+class TargetBusy(StorageError):
+    """The file is being written, or is no longer the one that was continued; later it may work."""
 
 
 class WriteCancelled(StorageError):
@@ -179,6 +184,8 @@ class WriteHandle(Protocol):
 
         Raises:
             AlreadyExists: The mode was CREATE_NEW and somebody took the name meanwhile.
+            TargetBusy: The mode was APPEND or RESUME, and what stands under the name is no longer what stood
+                there when the upload began: committing would lose what others have stored.
             WriteCancelled: `cancel` ended the copying of existing content.
         """
         ...
@@ -244,8 +251,9 @@ class Storage(Protocol):
         """Begin an upload; the existing target stays as it is until `WriteHandle.commit`.
 
         Two uploads to one name do not disturb each other: each has its own hidden content, the last commit
-        wins. The content that APPEND and RESUME continue is that of now; it is opened here, and copied by the
-        first `WriteHandle.write` (or the commit), which takes its time for large files.
+        wins. Of two that continue the same content the second is refused at its commit. The content that
+        APPEND and RESUME continue is that of now; it is opened here, and copied by the first
+        `WriteHandle.write` (or the commit), which takes its time for large files.
 
         Args:
             path: The target; its parent must exist.

@@ -259,13 +259,14 @@ class MemoryStorage:
         """Return how many bytes still fit beside an upload of this size; None is no limit. For handles."""
         return None if self._capacity_bytes is None else self._capacity_bytes - self._used_bytes - size
 
-    def publish(self, upload: MemoryWriter, content: bytes) -> None:
+    def publish(self, upload: MemoryWriter, content: bytes, start: MemoryStart) -> None:
         """Put an upload in its place. For handles."""
         folder, name = upload.folder, upload.name
         with self._lock:
             existing = folder.entries.get(name)
             if upload.exclusive and existing is not None:
                 raise AlreadyExists("the name has been taken meanwhile")
+            start.check(existing)
             if isinstance(existing, MemoryFolder):
                 raise IsADirectory("a directory of that name has been made meanwhile")
             mode = 0o666 & ~self._umask if existing is None else existing.mode
@@ -303,7 +304,13 @@ class MemoryStorage:
             raise OffsetBeyondEnd(f"cannot continue at {count}: only {len(content)} bytes are stored")
         is_resumed = existing is None and self._kept.pop(key, None) is not None
         return MemoryStart(
-            content, count, is_visible=existing is not None, is_resumed=is_resumed, is_keepable=is_keepable
+            content,
+            count,
+            is_visible=existing is not None,
+            is_continued=True,
+            expected=existing,
+            is_resumed=is_resumed,
+            is_keepable=is_keepable,
         )
 
     def _forget_folder(self, folder: MemoryFolder) -> None:

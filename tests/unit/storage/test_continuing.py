@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from lockgate.errors import StorageError
-from lockgate.storage import _handles
+from lockgate.storage import _existing
 from lockgate.storage._kept import KeptParts
 from lockgate.storage._names import HiddenNames
-from lockgate.storage.base import WriteCancelled, WriteMode
+from lockgate.storage.base import TargetBusy, WriteCancelled, WriteMode
 from lockgate.storage.conformance import check_limit, content, keep_partial, put, refused
 from lockgate.storage.local import LocalStorage
 
@@ -43,14 +45,14 @@ def test_beginning_to_continue_a_file_copies_nothing_of_it(
 def test_a_copy_ends_between_two_pieces_when_it_is_cancelled(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_kernel_copy: bool
 ) -> None:
-    monkeypatch.setattr(_handles, "_COPY_BYTES", 1000)
-    monkeypatch.setattr(_handles, "_PIECE_BYTES", 1000)
+    monkeypatch.setattr(_existing, "_COPY_BYTES", 1000)
+    monkeypatch.setattr(_existing, "_PIECE_BYTES", 1000)
     if not has_kernel_copy:
         monkeypatch.delattr(os, "copy_file_range")
     (tmp_path / "source").write_bytes(bytes(10_000))
     with open(tmp_path / "source", "rb") as source, open(tmp_path / "copy", "wb") as target:
         with pytest.raises(WriteCancelled):
-            _handles.copy_content(
+            _existing.copy_content(
                 source.fileno(), target.fileno(), 10_000, is_cancelled=lambda: source.tell() >= 3000
             )
         assert os.fstat(target.fileno()).st_size == 3000
@@ -138,7 +140,7 @@ def test_a_copy_of_a_file_that_shrinks_fails(tmp_path: Path) -> None:
         open(tmp_path / "copy", "wb") as target,
         pytest.raises(OSError, match="became shorter"),
     ):
-        _handles.copy_content(source.fileno(), target.fileno(), 4, is_cancelled=lambda: False)
+        _existing.copy_content(source.fileno(), target.fileno(), 4, is_cancelled=lambda: False)
 
 
 def test_a_large_file_is_copied_before_it_is_continued(
@@ -153,3 +155,77 @@ def test_a_large_file_is_copied_before_it_is_continued(
         upload.write(b"end")
         upload.commit()
         assert content(storage, "/file") == data[:1_000_001] + b"end"
+
+
+def test_of_two_storages_of_one_directory_the_second_append_is_refused(
+    storage: LocalStorage, tmp_path: Path
+) -> None:
+    put(storage, "/file", b"old")
+    with contextlib.closing(LocalStorage(tmp_path)) as other:
+        uploads = [one.open_write("/file", WriteMode.APPEND) for one in (storage, other)]
+        for number, upload in enumerate(uploads):
+            upload.write(str(number).encode())
+        uploads[1].commit()
+        with refused(TargetBusy):
+            uploads[0].commit()
+        uploads[0].discard()
+    assert content(storage, "/file") == b"old1"
+
+
+def test_an_append_waits_for_nobody_who_is_replacing_the_file_just_now(
+    storage: LocalStorage, tmp_path: Path
+) -> None:
+    put(storage, "/file", b"old")
+    upload = storage.open_write("/file", WriteMode.APPEND)
+    upload.write(b"+new")
+    # As another process has it in the moment between its look and its rename.
+    with open(tmp_path / "file", "rb") as elsewhere:
+        fcntl.flock(elsewhere, fcntl.LOCK_EX)
+        with refused(TargetBusy):
+            upload.commit()
+    upload.commit()
+    assert content(storage, "/file") == b"old+new"
+
+
+@pytest.mark.parametrize("new", [b"old!", b"OLD"])
+def test_a_file_that_a_program_writes_into_meanwhile_is_not_replaced(
+    storage: LocalStorage, tmp_path: Path, new: bytes
+) -> None:
+    put(storage, "/file", b"old")
+    os.utime(tmp_path / "file", (5, 5))
+    upload = storage.open_write("/file", WriteMode.APPEND)
+    upload.write(b"+new")
+    (tmp_path / "file").write_bytes(new)
+    with refused(TargetBusy):
+        upload.commit()
+    upload.discard()
+    assert content(storage, "/file") == new
+
+
+def test_of_many_appends_at_once_none_is_lost_that_was_committed(
+    storage: LocalStorage, tmp_path: Path
+) -> None:
+    put(storage, "/file", b"")
+    barrier = threading.Barrier(8)
+    done: list[bytes] = []
+
+    def append(number: int) -> None:
+        with contextlib.closing(LocalStorage(tmp_path)) as own:
+            for turn in range(20):
+                barrier.wait(timeout=30)
+                line = b"%d.%d\n" % (number, turn)
+                with (
+                    contextlib.suppress(TargetBusy),
+                    contextlib.closing(own.open_write("/file", WriteMode.APPEND)) as upload,
+                ):
+                    upload.write(line)
+                    upload.commit()
+                    done.append(line)
+
+    threads = [threading.Thread(target=append, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(content(storage, "/file").splitlines(keepends=True)) == sorted(done)
+    assert len(done) >= 20

@@ -400,7 +400,7 @@ def test_a_partial_that_became_shorter_is_put_back(storage: LocalStorage, tmp_pa
             parts=KeptParts(),
             is_keepable=True,
             mode=0o600,
-            exclusive=False,
+            refusal=None,
             files=FileSettings(),
         )
         # Asked for 5 bytes, as if a longer one had been seen a moment before; then when it is gone.
