@@ -17,6 +17,8 @@ from raw_client import RawClient
 
 __all__ = ["ServerProcess", "serving"]
 
+_MAIN = "import sys; from lockgate.cli.main import main; sys.exit(main(sys.argv[1:]))"
+
 
 @dataclass
 class ServerProcess:
@@ -66,19 +68,22 @@ class ServerProcess:
 
 
 @contextmanager
-def serving(work: Path, *, file_limit_bytes: int | None = None, **changes: str) -> Iterator[ServerProcess]:
+def serving(
+    work: Path, *, file_limit_bytes: int | None = None, prelude: str = "", **changes: str
+) -> Iterator[ServerProcess]:
     """Run the command; it is killed at the end if it still runs.
 
     Args:
         work: Where configuration, certificates and files are.
         file_limit_bytes: RLIMIT_FSIZE of the process: writing beyond it fails.
+        prelude: Python that runs in the process first, to have it die at a moment of the test's own.
         **changes: As for `live_server.configuration`.
     """
     configuration(work, **changes)
     log = work / "log"
     with log.open("wb") as stderr:  # a pipe that nobody reads would fill and hold the server up
         process = subprocess.Popen(
-            [sys.executable, "-m", "lockgate.cli.main", "serve", "--config", str(work / "lockgate.toml")],
+            [sys.executable, "-c", f"{prelude}\n{_MAIN}", "serve", "--config", str(work / "lockgate.toml")],
             stdout=subprocess.PIPE,
             stderr=stderr,
             env={**os.environ, "PYTHONUNBUFFERED": "1", "TERM": "dumb", "NO_COLOR": "1"},

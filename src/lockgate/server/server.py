@@ -50,7 +50,6 @@ _HELPER_QUEUE = 20_000
 _DIGEST_QUEUE = 100
 # Small, so that what one client sends at once does not hold up the others.
 _READ_BYTES = 16 * 1024
-_DRAIN_SECONDS = 30.0
 _LAST_WORDS_SECONDS = 3.0
 # A thread that computes in pure Python holds up those that move data for this long at a time.
 _SWITCH_INTERVAL_SECONDS = 0.0005
@@ -317,8 +316,12 @@ class Server:
                 *place,
             )
 
-    async def drain(self, seconds: float = _DRAIN_SECONDS) -> None:
-        """Take no more sessions, let running transfers end for a while, interrupt the rest, close."""
+    async def drain(self, seconds: float | None = None) -> None:
+        """Take no more sessions, let running transfers end for a while, interrupt the rest, close.
+
+        Args:
+            seconds: How long transfers may go on; None: as `[limits]` says.
+        """
         self.is_draining = True
         self.cleaner.stop()
         self._close_listeners()
@@ -326,7 +329,8 @@ class Server:
         for control in list(self._controls):
             if control.session.job is None:
                 control.shut_down()
-        await self._jobs_end(self.loop.time() + seconds)
+        limit = self.config.limits.drain_seconds if seconds is None else seconds
+        await self._jobs_end(self.loop.time() + limit)
         self.interrupt_transfers()
         deadline = self.loop.time() + _LAST_WORDS_SECONDS
         # Each interrupted transfer says its 426 before its session says 421.

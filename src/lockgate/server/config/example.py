@@ -90,6 +90,7 @@ idle_seconds = 300                # without a command and without a transfer
 handshake_seconds = 15            # for a TLS handshake
 data_open_seconds = 30            # for the data connection to come about
 stall_seconds = 120               # without a byte moving on a data connection
+drain_seconds = 30                # for running transfers when the server ends; a second signal ends them
 login_attempts = 3                # then the session ends
 
 # How files are kept. Any key may stand in an [[account]] too, for this account alone. See docs/files.md.

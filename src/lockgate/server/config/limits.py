@@ -72,4 +72,5 @@ class LimitsConfig(Section):
     handshake_seconds: Seconds = 15
     data_open_seconds: Seconds = 30
     stall_seconds: Seconds = 120
+    drain_seconds: Seconds = 30
     login_attempts: Count = 3

@@ -147,6 +147,7 @@ def test_the_limits_have_their_documented_defaults(folder: Path) -> None:
         "handshake_seconds": 15,
         "data_open_seconds": 30,
         "stall_seconds": 120,
+        "drain_seconds": 30,
         "login_attempts": 3,
     }
 
