@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from lockgate.tls.engine import TlsEngine
 
     from .jobs import Job
-    from .server import ListenerState, Server
+    from .listener import ListenerState
+    from .server import Server
 
 __all__ = ["ControlConnection"]
 

@@ -16,31 +16,28 @@ from typing import TYPE_CHECKING, Any
 
 from lockgate.accounts.throttle import LoginThrottle
 from lockgate.errors import LockgateError
-from lockgate.protocol.policy import CccRule, DataRule, Flow, GatePolicy, Requirement
 from lockgate.protocol.replies import Reply, ReplyCode
-from lockgate.tls.contexts import ServerContexts
-from lockgate.tls.pemfacts import certificate_names
-from lockgate.tls.policy import SessionReuse
 from lockgate.transfer.ports import PortRange
 from lockgate.transfer.workers import Workers
 
 from .audit import record
+from .certificates import CertificateKeeper
 from .cleaning import PartialCleaner
-from .config import Config, ListenerConfig, ListenerTls, RuleConfig, RuleDirection, accounts, load_config
+from .config import Config, ListenerTls, accounts, load_config
 from .control import ControlConnection
 from .hashing import PasswordChecks
 from .homes import Homes
 from .limits import Admission, DataBudget
+from .listener import ListenerState, place_of
 from .listening import Acceptor, open_sockets, raise_descriptor_limit, sessions_that_fit
 
 if TYPE_CHECKING:
-    from lockgate.accounts.base import Account, AccountStore
-    from lockgate.tls.contexts import ControlTls
+    from lockgate.accounts.base import AccountStore
+    from lockgate.tls.contexts import ServerContexts
 
-    from .config import PolicyConfig
     from .jobs import Job
 
-__all__ = ["BoundListener", "ListenerState", "Server", "run"]
+__all__ = ["BoundListener", "Server", "run"]
 
 _logger = logging.getLogger(__name__)
 
@@ -70,97 +67,6 @@ class BoundListener:
     tls: ListenerTls
 
 
-class ListenerState:
-    """One `[[listener]]`: its policy, and its TLS contexts.
-
-    Args:
-        config: The whole configuration.
-        entry: The listener's own entry.
-
-    Raises:
-        ConfigError: Certificate or key cannot be used.
-    """
-
-    def __init__(self, config: Config, entry: ListenerConfig) -> None:
-        self.entry = entry
-        self._config = config
-        policy = config.tls_policy(entry)
-        self._contexts = None if policy is None else ServerContexts(policy, certificate_names)
-        self.gate_policy = self._gate_policy(None)
-
-    @property
-    def is_implicit(self) -> bool:
-        """True where TLS comes before the greeting."""
-        return self.entry.tls is ListenerTls.IMPLICIT
-
-    def replace(self, config: Config) -> None:
-        """Take a new configuration for connections and logins to come; files are read again.
-
-        Raises:
-            ConfigError: Certificate or key cannot be used; everything stays as it was.
-        """
-        entry = next((one for one in config.listeners if _place(one) == _place(self.entry)), None)
-        if entry is None:
-            return
-        policy = config.tls_policy(entry)
-        if self._contexts is not None and policy is not None:
-            self._contexts.reload(policy)
-        self.entry = entry
-        self._config = config
-        self.gate_policy = self._gate_policy(None)
-
-    @property
-    def contexts(self) -> ServerContexts | None:
-        """The TLS contexts; None where there is no TLS."""
-        return self._contexts
-
-    def control_tls(self, host: str) -> ControlTls:
-        """Return what TLS on one control connection and its data connections runs with.
-
-        Args:
-            host: What HOST named, or "".
-        """
-        assert self._contexts is not None
-        return self._contexts.for_control(host)
-
-    def policy_for(self, account: Account | None) -> PolicyConfig:
-        """Return the policy that holds for an account here, or before the login."""
-        return self._config.policy_for(self.entry, account)
-
-    def gate_policy_for(self, account: Account) -> GatePolicy:
-        """Return what the gates enforce for an account."""
-        return self._gate_policy(account)
-
-    def session_reuse_for(self, account: Account | None) -> SessionReuse:
-        """Return whether data connections must resume the control connection's TLS session."""
-        return SessionReuse(self.policy_for(account).session_reuse.value)
-
-    def _gate_policy(self, account: Account | None) -> GatePolicy:
-        policy = self.policy_for(account)
-        return GatePolicy(
-            has_tls=self._contexts is not None,
-            control=Requirement(policy.control.value),
-            data=Requirement(policy.data.value),
-            ccc=CccRule(policy.clear_command_channel.value),
-            legacy_auth=policy.legacy_auth,
-            active_mode=self._config.active.enabled,
-            rules=tuple(_data_rule(rule) for rule in self._config.rules_for(account)),
-        )
-
-
-def _data_rule(rule: RuleConfig) -> DataRule:
-    return DataRule(
-        path=rule.path,
-        data=Requirement(rule.data.value),
-        flow=None if rule.direction is RuleDirection.ANY else Flow(rule.direction.value),
-        for_account=rule.accounts is not None,
-    )
-
-
-def _place(entry: ListenerConfig) -> tuple[str, int, str]:
-    return entry.address, entry.port, entry.tls.value
-
-
 class Server:
     """A server in this event loop.
 
@@ -176,6 +82,7 @@ class Server:
         read_buffer: What sessions read into, one after the other; its content means nothing between reads.
         workers: Threads for transfers.
         cleaner: Removes old partial uploads.
+        certificates: Takes certificates that have changed into use.
         homes: The files of the accounts that have logged in.
         is_draining: True once no new session is taken.
 
@@ -204,6 +111,7 @@ class Server:
         self.read_buffer = bytearray(_READ_BYTES)
         self.cleaner = PartialCleaner(self)
         self.homes = Homes(config.files, self.cleaner)
+        self.certificates = CertificateKeeper(self)
         self.is_draining = False
         self._listeners = [ListenerState(config, entry) for entry in config.listeners]
         self._acceptors: list[Acceptor] = []
@@ -228,6 +136,10 @@ class Server:
         """Return whether a name is a certificate's: of the listener, or of any where it has no TLS."""
         states = [listener] if listener.contexts is not None else self._listeners
         return any(one.contexts is not None and one.contexts.knows(name) for one in states)
+
+    def tls_contexts(self) -> list[ServerContexts]:
+        """Return the TLS contexts of all listeners that have some."""
+        return [state.contexts for state in self._listeners if state.contexts is not None]
 
     def enter(self, control: ControlConnection) -> str:
         """Count a new connection; return why it may not stay, or ""."""
@@ -264,6 +176,7 @@ class Server:
             self._close_listeners()
             raise
         self.cleaner.start()
+        self.certificates.start()
         return bound
 
     async def _listen(self, state: ListenerState) -> list[BoundListener]:
@@ -283,11 +196,12 @@ class Server:
         try:
             config = load_config(self.config.source) if self.config.source is not None else self.config
             store = accounts(config, self.passwords.checker)
-            for state in self._listeners:
-                state.replace(config)
+            installs = [state.prepare(config) for state in self._listeners]
         except LockgateError as error:
             _logger.warning("reload failed, nothing was changed: %s", error)
             return
+        for install in installs:
+            install()
         self._tell_of_listeners(config)
         self.config = config
         self.accounts = store
@@ -301,12 +215,13 @@ class Server:
         transfers = self.data_budget.transfers = config.limits.transfers
         self.workers.resize(transfers, queue_limit=transfers)
         self.digesters.resize(config.features.hash_jobs, queue_limit=_DIGEST_QUEUE)
+        self.certificates.start()
         record("reload", accounts=len(config.accounts))
 
     def _tell_of_listeners(self, config: Config) -> None:
         """Warn of what a reload leaves as it is: a listener is opened and closed by a restart only."""
-        old = {_place(state.entry) for state in self._listeners}
-        new = {_place(entry) for entry in config.listeners}
+        old = {place_of(state.entry) for state in self._listeners}
+        new = {place_of(entry) for entry in config.listeners}
         for place in sorted(new - old):
             _logger.warning("reload: a new or changed listener needs a restart: %s port %d, tls %s", *place)
         for place in sorted(old - new):
@@ -324,6 +239,7 @@ class Server:
         """
         self.is_draining = True
         self.cleaner.stop()
+        self.certificates.stop()
         self._close_listeners()
         self.passwords.refuse_all()
         for control in list(self._controls):

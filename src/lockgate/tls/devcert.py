@@ -173,7 +173,7 @@ class CertificateAuthority:
         _write_file(path, self.certificate_pem, mode=0o644)
         return path
 
-    def issue_server(self, names: Iterable[str] = _ALWAYS_NAMED, *, days: int = 30) -> IssuedCertificate:
+    def issue_server(self, names: Iterable[str] = _ALWAYS_NAMED, *, days: int = 90) -> IssuedCertificate:
         """Return a server certificate for names and IP addresses; negative `days` make an expired one."""
         from cryptography import x509
 
@@ -181,7 +181,7 @@ class CertificateAuthority:
         usage = x509.oid.ExtendedKeyUsageOID.SERVER_AUTH
         return self._issue(_name("lockgate test server"), general, usage, days=days)
 
-    def issue_client(self, subject: str, *, emails: Iterable[str] = (), days: int = 30) -> IssuedCertificate:
+    def issue_client(self, subject: str, *, emails: Iterable[str] = (), days: int = 90) -> IssuedCertificate:
         """Return a client certificate.
 
         Args:

@@ -19,6 +19,7 @@ from .policy import PolicyConfig
 from .remarks import remarks
 from .rules import RuleConfig, RuleDirection
 from .tls import CertificateConfig, TlsConfig
+from .tls_remarks import tls_remarks
 from .whole import SIZE_LIMIT_BYTES, Config, accounts, embedded_config, load_config, load_passwords
 
 __all__ = [
@@ -51,4 +52,5 @@ __all__ = [
     "load_config",
     "load_passwords",
     "remarks",
+    "tls_remarks",
 ]
