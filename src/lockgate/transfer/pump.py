@@ -10,6 +10,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Protocol
 
 from lockgate.errors import LockgateError, NoSpace, StorageError, TlsError, TransferError, TruncatedStream
@@ -192,7 +193,8 @@ def receive(
                 raise
             sink.finish()
             return False
-        sink.finish()
+        with _answering(stream):
+            sink.finish()
         return stream.finish()
 
     return _run(work, progress)
@@ -215,26 +217,16 @@ class _Tally:
             self.progress(count)
 
 
+@dataclass(slots=True)
 class _Sink:
     """Expands, limits, converts, counts and writes what was received."""
 
-    __slots__ = ("_check", "_convert", "_expand", "_left", "_tally", "_writer")
-
-    def __init__(
-        self,
-        writer: Writer,
-        limit: int | None,
-        convert: Converter | None,
-        expand: Expander | None,
-        tally: _Tally,
-        check: Callable[[], None],
-    ) -> None:
-        self._writer = writer
-        self._left = limit
-        self._convert = convert
-        self._expand = expand
-        self._tally = tally
-        self._check = check
+    _writer: Writer
+    _left: int | None
+    _convert: Converter | None
+    _expand: Expander | None
+    _tally: _Tally
+    _check: Callable[[], None]
 
     def take(self, data: memoryview) -> None:
         if self._expand is None:
@@ -278,6 +270,17 @@ def _run(work: Callable[[_Tally], bool], progress: Progress | None) -> Outcome:
         seconds = time.monotonic() - began
         return Outcome(OutcomeStatus.COMPLETE, tally.moved, verified_end=verified, seconds=seconds)
     return failure(error, bytes_moved=tally.moved, seconds=time.monotonic() - began)
+
+
+@contextlib.contextmanager
+def _answering(stream: DataStream) -> Iterator[None]:
+    """The sender has ended in order: it gets our end too, whatever becomes of what it sent."""
+    try:
+        yield
+    except (LockgateError, _StorageFailed):
+        with contextlib.suppress(TransferError, TlsError):
+            stream.finish(await_peer=False)
+        raise
 
 
 @contextlib.contextmanager
@@ -388,7 +391,8 @@ def _collect(stream: DataStream | Paced, sink: _Sink, buffer_bytes: int) -> None
         with contextlib.suppress(_StorageFailed, LockgateError):
             sink.take(view[:filled])
         raise
-    sink.take(view[:filled])
+    with _answering(stream):
+        sink.take(view[:filled])
 
 
 _local = threading.local()

@@ -7,6 +7,7 @@ import os
 import ssl
 import threading
 import time
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import pytest
 from lockgate.errors import NoSpace, NotFound, TransferAborted
 from lockgate.protocol.ascii import FromNetwork, ToNetwork
 from lockgate.transfer import pump
+from lockgate.transfer.deflate import Deflater, Inflater
 from lockgate.transfer.outcome import OutcomeStatus
 from lockgate.transfer.workers import Workers
 
@@ -422,3 +424,56 @@ def test_two_hundred_transfers_leave_nothing_behind(pairs: Any, contexts: Any, k
         for number in range(200):
             transfer(number)
         assert (open_descriptors(), threading.active_count()) == (descriptors, threads)
+
+
+# --- MODE Z ---
+
+
+def test_compressed_data_goes_both_ways(pairs, contexts, in_thread, kit):
+    content = os.urandom(300_000) + bytes(3_000_000)
+    ours, theirs = pairs.streams(contexts)
+    sink = kit.sink()
+    receiving = in_thread(lambda: pump.receive(theirs, sink, expand=Inflater()))
+    sent = pump.send(kit.source(content), ours, compress=Deflater(6))
+    received = receiving.result()
+    assert sink.content == content
+    assert sent.status is received.status is OutcomeStatus.COMPLETE
+    assert 300_000 < sent.bytes_moved == received.bytes_moved < 400_000
+
+
+def test_a_limit_counts_bytes_before_compression_and_after_expansion(pairs, contexts, in_thread, kit):
+    ours, theirs = pairs.streams(contexts)
+    sink = kit.sink()
+    receiving = in_thread(lambda: pump.receive(theirs, sink, expand=Inflater(), limit=1000))
+    assert pump.send(kit.source(bytes(5000)), ours, compress=Deflater(6), limit=1001).is_complete
+    outcome = receiving.result()
+    assert outcome.status is OutcomeStatus.STORAGE_FAILED
+    assert isinstance(outcome.error, NoSpace)
+
+
+def test_an_expansion_is_interrupted_between_two_pieces(pairs, contexts, in_thread):
+    ours, theirs = pairs.streams(contexts)
+
+    class Interrupting:
+        written = 0
+
+        def write(self, data: memoryview | bytes) -> int:
+            self.written += len(data)
+            ours.interrupt()
+            return len(data)
+
+    writer = Interrupting()
+    receiving = in_thread(lambda: pump.receive(ours, writer, expand=Inflater()))
+    pump.send_chunks([zlib.compress(bytes(100_000_000))], theirs)
+    assert receiving.result().status is OutcomeStatus.ABORTED
+    assert writer.written <= 256 * 1024
+
+
+def test_a_sender_of_bad_data_gets_its_end_answered(pairs, contexts, in_thread, kit):
+    ours, theirs = pairs.streams(contexts)
+    receiving = in_thread(lambda: pump.receive(ours, kit.sink(), expand=Inflater()))
+    sent = pump.send_chunks([zlib.compress(b"abc")[:-1]], theirs)
+    outcome = receiving.result()
+    assert (sent.status, sent.verified_end) == (OutcomeStatus.COMPLETE, True)
+    assert outcome.status is OutcomeStatus.BAD_COMPRESSION
+    assert "end mark" in outcome.detail
