@@ -6,7 +6,10 @@ TLS 1.3 ticket on an upload would cost it the end of the file. Measured with lft
 
 from __future__ import annotations
 
+import logging
+import os
 import random
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -216,3 +219,56 @@ def test_data_in_clear_works_where_it_is_allowed(make_lftp, start, tls_version, 
     lftp = make_lftp(server, tls_version)
     lftp(f"get some -o '{tmp_path}/some'", settings="set ftp:ssl-protect-data false").ok()
     assert (tmp_path / "some").read_bytes() == content(100_000)
+
+
+MODE_Z = """
+set ftp:use-mode-z true
+set ftp:mode-z-level 9
+set ftp:compressed-re ""
+"""
+
+
+@pytest.mark.requirement("RX-MODEZ")
+def test_files_go_both_ways_compressed(every_lftp, folder, tmp_path, caplog):
+    caplog.set_level(logging.INFO, logger="lockgate.audit")
+    files = {"text": b"the same line again\n" * 50_000, "noise": content(1_500_001), "empty": b""}
+    names = " ".join(files)
+    for name, data in files.items():
+        (tmp_path / name).write_bytes(data)
+    every_lftp(
+        f"lcd '{tmp_path}'", f"mput {names}", f"mget -O '{tmp_path / 'home'}' {names}", "cls",
+        folder=folder, settings=MODE_Z,
+    ).ok()  # fmt: skip
+    assert read_tree(folder) == files
+    assert {name: (tmp_path / "home" / name).read_bytes() for name in files} == files
+    # As it passed: a fiftieth of the text.
+    moved = [
+        record.getMessage()
+        for record in caplog.records
+        if re.search("(STOR|RETR) .*/text ", record.getMessage())
+    ]
+    assert len(moved) == 2
+    assert all(int(re.search(r" bytes=(\d+)", line)[1]) < 20_000 for line in moved)
+
+
+@pytest.mark.requirement("RX-MODEZ")
+def test_cut_transfers_are_resumed_compressed(lftp, folder, tmp_path):
+    data = content(400_000) + bytes(400_000)
+    (folder / "down").write_bytes(data)
+    (tmp_path / "down").write_bytes(data[:200_001])
+    (tmp_path / "up").write_bytes(data)
+    (folder / "up").write_bytes(data[:200_001])
+    lftp(
+        f"reget down -o '{tmp_path}/down'", f"reput '{tmp_path}/up' -o up", folder=folder, settings=MODE_Z
+    ).ok()
+    assert (tmp_path / "down").read_bytes() == data
+    assert (folder / "up").read_bytes() == data
+
+
+def test_times_are_set_by_site_utime(lftp, folder, tmp_path):
+    (tmp_path / "old").write_bytes(b"1")
+    os.utime(tmp_path / "old", (1_000_000_000, 1_000_000_000))
+    lftp(
+        f"put '{tmp_path}/old'", folder=folder, settings="set ftp:use-feat no\nset ftp:use-site-utime yes"
+    ).ok()
+    assert (folder / "old").stat().st_mtime == 1_000_000_000

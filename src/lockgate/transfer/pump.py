@@ -11,9 +11,9 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
 
 from lockgate.errors import LockgateError, NoSpace, StorageError, TlsError, TransferError, TruncatedStream
+from lockgate.transfer.interfaces import Compressor, Converter, Expander, Reader, Writer
 from lockgate.transfer.outcome import Outcome, OutcomeStatus, failure
 from lockgate.transfer.rates import Paced, Throttle, paced
 from lockgate.transfer.streams import DataStream, PlainStream
@@ -29,53 +29,6 @@ _SENDFILE_BYTES = 1024 * 1024
 _FLUSH_SECONDS = 0.25
 
 Progress = Callable[[int], None]
-
-
-class Reader(Protocol):
-    """Where `send` reads; `storage.base.ReadHandle` is one."""
-
-    def fileno(self) -> int | None:
-        """Return a descriptor whose own position is the reader's, for sendfile; None if there is none."""
-
-    def readinto(self, buffer: memoryview, /) -> int:
-        """Fill some of `buffer` and return how much; 0 at the end."""
-
-
-class Writer(Protocol):
-    """Where `receive` writes; `storage.base.WriteHandle` is one."""
-
-    def write(self, data: memoryview | bytes, /) -> int:
-        """Write all of `data`, and do not keep it."""
-
-
-class Converter(Protocol):
-    """TYPE A: what `protocol.ascii` has."""
-
-    def feed(self, data: bytes, /) -> bytes:
-        """Convert a piece."""
-
-    def finish(self) -> bytes:
-        """Return what was held back."""
-
-
-class Compressor(Protocol):
-    """MODE Z when sending; `deflate.Deflater` is one."""
-
-    def feed(self, data: memoryview | bytes, /) -> bytes:
-        """Take a piece and return what is ready, often nothing."""
-
-    def finish(self) -> bytes:
-        """Return the rest."""
-
-
-class Expander(Protocol):
-    """MODE Z when receiving; `deflate.Inflater` is one."""
-
-    def feed(self, data: memoryview | bytes, /) -> Iterator[bytes]:
-        """Take a piece and yield what it stands for."""
-
-    def finish(self) -> None:
-        """Raise unless the stream has come to its own end."""
 
 
 def send(
@@ -187,13 +140,14 @@ def receive(
         sink = _Sink(writer, limit, convert, expand, tally, stream.stop.check)
         try:
             with paced(stream, throttle) as mover:
-                _collect(mover, sink, buffer_bytes)
+                rest = _collect(mover, sink, buffer_bytes)
         except TruncatedStream:
             if require_close_notify:
                 raise
             sink.finish()
             return False
         with _answering(stream):
+            sink.take(rest)
             sink.finish()
         return stream.finish()
 
@@ -375,7 +329,8 @@ def _send_pieces(pieces: Iterable[memoryview | bytes], stream: DataStream | Pace
             tally.add(sent)
 
 
-def _collect(stream: DataStream | Paced, sink: _Sink, buffer_bytes: int) -> None:
+def _collect(stream: DataStream | Paced, sink: _Sink, buffer_bytes: int) -> memoryview:
+    """Receive until the sender's end, and return what is not written yet."""
     view = _buffer(buffer_bytes)
     filled = 0
     written_at = time.monotonic()
@@ -391,8 +346,7 @@ def _collect(stream: DataStream | Paced, sink: _Sink, buffer_bytes: int) -> None
         with contextlib.suppress(_StorageFailed, LockgateError):
             sink.take(view[:filled])
         raise
-    with _answering(stream):
-        sink.take(view[:filled])
+    return view[:filled]
 
 
 _local = threading.local()
