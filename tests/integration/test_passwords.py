@@ -168,14 +168,39 @@ def test_a_client_that_leaves_before_its_turn_costs_no_hash(start: Start, connec
     server = start()
     calls = count_hashes(server)
     turns = server.server.passwords.turns
-    server.call(lambda: setattr(turns, "at_once", 0))
+    server.call(lambda: turns.resize(0))
     client = connect(server)
     client.auth()
     client.expect(f"USER {USER}", 331)
-    client.send(f"PASS {PASSWORD}")
+    client.send("PASS wrong")
     until(lambda: turns.waiting == 1)
     client.close()
     until(lambda: server.call(lambda: server.server.admission.count) == 0)
-    server.call(lambda: setattr(turns, "at_once", 1))
+    server.call(lambda: turns.resize(1))
     assert log_in(connect(server), USER, PASSWORD) == 230
     assert len(calls) == 1
+
+
+def test_a_remembered_login_waits_for_no_turn(start: Start, connect: Connect) -> None:
+    server = start()
+    assert log_in(connect(server), USER, PASSWORD) == 230
+    server.call(lambda: server.server.passwords.turns.resize(0))
+    assert log_in(connect(server), USER, PASSWORD) == 230
+
+
+def test_a_login_beyond_the_queue_is_answered_421_at_once(start: Start, connect: Connect) -> None:
+    server = start()
+    turns = server.server.passwords.turns
+    server.call(lambda: turns.resize(0))
+    server.call(lambda: setattr(turns, "_waiting_limit", 1))
+    first = connect(server)
+    first.auth()
+    first.expect(f"USER {USER}", 331)
+    first.send(f"PASS {PASSWORD}")
+    until(lambda: turns.waiting == 1)
+    second = connect(server)
+    assert log_in(second, USER, PASSWORD) == 421
+    assert second.at_end()
+    # The one that waits gets its turn all the same.
+    server.call(lambda: turns.resize(1))
+    assert first.read().code == 230

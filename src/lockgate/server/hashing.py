@@ -59,6 +59,11 @@ class Turns:
         """How many wait."""
         return self._count
 
+    def resize(self, at_once: int) -> None:
+        """Change how many turns are out at the same time; those that are out already stay."""
+        self.at_once = at_once
+        self._go_on()
+
     async def take(self, address: str) -> None:
         """Wait for a turn; whoever gets one gives it back.
 
@@ -75,8 +80,6 @@ class Turns:
         self._waiting.setdefault(key, deque()).append(turn)
         self._count += 1
         timer = loop.call_later(self._wait_seconds, self._refuse, key, turn)
-        # A number that was raised since, or turns that nobody waited for.
-        self._go_on()
         try:
             await turn
         except asyncio.CancelledError:
@@ -184,7 +187,7 @@ class PasswordChecks:
         self.checker.reconfigure(config.passwords.parameters(), config.passwords.remember_seconds)
         at_once = config.hashes_at_once()
         self._threads.resize(at_once, queue_limit=at_once)
-        self.turns.at_once = at_once
+        self.turns.resize(at_once)
 
     def refuse_all(self) -> None:
         """Refuse the checks that wait."""

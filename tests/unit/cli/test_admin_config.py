@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import select
 import subprocess
 import sys
@@ -142,6 +143,89 @@ def test_on_a_terminal_the_password_is_asked_for_twice_and_not_shown() -> None:
     assert process.returncode == 0
     assert b"open" not in shown
     assert verify_password(out.decode().strip(), "open sesame")
+
+
+def hashed(monkeypatch: pytest.MonkeyPatch, *options: str) -> int:
+    monkeypatch.setattr("sys.stdin", io.StringIO("open sesame\n"))
+    return main(["account", "hash", "--stdin", *options])
+
+
+def test_the_parameters_come_from_options_over_the_file_over_the_defaults(
+    tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "lockgate.toml"
+    # An account that still waits for its hash does not stand in the way of making it.
+    file.write_text("[passwords]\nmemory_kib = 7168\niterations = 5\n[[account]]\nname = 'alice'\n")
+    for options, parameters in (
+        ((), "m=47104,t=1,p=1"),
+        (("--config", str(file)), "m=7168,t=5,p=1"),
+        (("--config", str(file), "--iterations", "6", "--parallelism", "2"), "m=7168,t=6,p=2"),
+        (("--memory-kib", "19456", "--iterations", "2"), "m=19456,t=2,p=1"),
+    ):
+        assert hashed(monkeypatch, *options) == 0
+        stored = capsys.readouterr().out.strip()
+        assert f"${parameters}$" in stored
+        assert verify_password(stored, "open sesame")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (
+            ("--memory-kib", "47103"),
+            "too cheaply guessed; give one of these or more: 47104 with --iterations 1",
+        ),
+        (("--memory-kib", "0"), "cannot work"),
+        (("--iterations", "0"), "cannot work"),
+        (("--memory-kib", "2097152"), "docs/passwords.md"),
+        (("--iterations", "65"), "docs/passwords.md"),
+        (("--memory-kib", "1048576", "--iterations", "5"), "docs/passwords.md"),
+        (("--config", "nowhere.toml"), "nowhere.toml"),
+    ],
+)
+def test_parameters_that_no_server_takes_are_refused_before_the_password_is_read(
+    options: tuple[str, ...], words: str, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = io.StringIO("open sesame\n")
+    monkeypatch.setattr("sys.stdin", source)
+    assert main(["account", "hash", "--stdin", *options]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert words in err
+    assert source.tell() == 0
+
+
+def test_a_mistake_in_the_table_is_told_with_its_line(
+    tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "lockgate.toml"
+    file.write_text("[passwords]\niterations = 0\n")
+    assert hashed(monkeypatch, "--config", str(file)) == 2
+    assert f"{file}:2: iterations = 0" in capsys.readouterr().err
+
+
+def test_a_terminal_is_told_where_the_hash_goes() -> None:
+    ours, theirs = os.openpty()
+    command = [sys.executable, "-m", "lockgate.cli.main", "account", "hash", "--stdin"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=theirs, stderr=theirs) as process:
+        os.close(theirs)
+        shown = b""
+        try:
+            process.communicate(b"open sesame\n", timeout=60)
+            while select.select([ours], [], [], 0)[0]:
+                shown += os.read(ours, 4096)
+        except OSError:
+            pass  # the terminal's other end is closed: all has been read
+        finally:
+            process.kill()
+            os.close(ours)
+    assert process.returncode == 0
+    found = re.search(rb'password_hash = "(\$argon2id[^"]+)"\r\n', shown)
+    assert found
+    assert verify_password(found[1].decode(), "open sesame")
+    assert b"[[account]]" in shown
+    assert b"46 MiB" in shown
+    assert b"open sesame" not in shown
 
 
 # cert

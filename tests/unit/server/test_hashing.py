@@ -164,15 +164,14 @@ def test_when_the_server_ends_all_who_wait_are_refused() -> None:
     play(scene())
 
 
-def test_more_turns_count_as_soon_as_one_comes_or_goes() -> None:
+def test_more_turns_count_at_once_and_fewer_as_they_come_back() -> None:
     async def scene() -> None:
         crowd = Crowd(Turns(1))
         await crowd.arrive(*names("192.0.2.1", 4))
-        crowd.turns.at_once = 3
+        crowd.turns.resize(3)
         await crowd.arrive("192.0.2.1/4")
-        await asyncio.sleep(0)
         assert len(crowd.served) == 3
-        crowd.turns.at_once = 1
+        crowd.turns.resize(1)
         await crowd.finish(2)
         assert len(crowd.served) == 3
         await crowd.finish(1)
