@@ -79,6 +79,7 @@ def configuration(
     passive: str = "",
     active: str = "",
     files: str = "",
+    quota: str = "",
     passwords: str = "",
     account: str = "",
     more_accounts: str = "",
@@ -115,6 +116,8 @@ key = "server.key"
 {active}
 [files]
 {files}
+[quota]
+{quota}
 [passwords]
 {passwords}
 [[account]]

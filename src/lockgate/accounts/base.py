@@ -13,6 +13,7 @@ from typing import Protocol, runtime_checkable
 
 from lockgate.errors import AccountError, shorten
 
+from .allowance import Allowance
 from .files import FileRules
 
 __all__ = [
@@ -121,6 +122,7 @@ class Account:
             opens this account.
         certificate_subject: RFC 4514 text; its RDNs must be in the client certificate's subject. "": no rule.
         files: How its files are kept, where it is not as the server says.
+        allowance: How much it may store and how fast it may be, where it is not as the server says.
     """
 
     name: str
@@ -129,6 +131,7 @@ class Account:
     password_hash: str | None = field(default=None, repr=False)
     certificate_subject: str = ""
     files: FileRules = field(default_factory=FileRules)
+    allowance: Allowance = field(default_factory=Allowance)
     control: Protection | None = None
     data: Protection | None = None
     session_reuse: SessionReuseRule | None = None

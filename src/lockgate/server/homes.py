@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from .cleaning import PartialCleaner
     from .config import FilesConfig
+    from .quotas import Quotas
 
 __all__ = ["Homes", "file_settings"]
 
@@ -39,13 +40,15 @@ class Homes:
     Args:
         files: `[files]`.
         cleaner: Told of each home, to remove old partial uploads there.
+        quotas: Limit what may be in a home.
     """
 
-    __slots__ = ("_cleaner", "_files", "_storages")
+    __slots__ = ("_cleaner", "_files", "_quotas", "_storages")
 
-    def __init__(self, files: FilesConfig, cleaner: PartialCleaner) -> None:
+    def __init__(self, files: FilesConfig, cleaner: PartialCleaner, quotas: Quotas) -> None:
         self._files = files
         self._cleaner = cleaner
+        self._quotas = quotas
         self._storages: dict[_Key, LocalStorage] = {}
 
     def storage_for(self, account: Account) -> Storage:
@@ -67,7 +70,7 @@ class Homes:
             # Two threads may both get here; the second's storage is dropped by setdefault and collected.
             storage = self._storages.setdefault(key, made)
             self._cleaner.home_opened(key.home)
-        return storage
+        return self._quotas.limited(account, storage)
 
     def replace(self, files: FilesConfig) -> None:
         """Take a new `[files]`, for logins to come. Sessions keep the storages that they have."""

@@ -19,7 +19,8 @@ from lockgate.errors import (
     StorageError,
 )
 from lockgate.protocol.replies import Reply, ReplyCode
-from lockgate.storage.base import OffsetBeyondEnd, TargetBusy
+from lockgate.storage.base import OffsetBeyondEnd, QuotaExceeded, TargetBusy
+from lockgate.storage.usage import FilesBeingCounted
 from lockgate.transfer.outcome import Outcome, OutcomeStatus
 
 __all__ = ["outcome_reply", "storage_reply"]
@@ -36,6 +37,8 @@ _STORAGE: tuple[tuple[type[Exception], int, str], ...] = (
     (DirectoryNotEmpty, _C.FILE_UNAVAILABLE, "The directory is not empty."),
     (OutsideRoot, _C.FILE_UNAVAILABLE, "The path leads out of your files."),
     (NameRejected, _C.NAME_NOT_ALLOWED, "The name is not allowed."),
+    (QuotaExceeded, _C.STORAGE_EXCEEDED, "Your storage quota is used up; remove something first."),
+    (FilesBeingCounted, _C.FILE_BUSY, "Your files are still being counted; try again soon."),
     (NoSpace, _C.NO_SPACE, "No space left."),
     (TargetBusy, _C.FILE_BUSY, "Somebody else writes, or has written, to this file; try again."),
     (OffsetBeyondEnd, _INVALID_REST, "The offset lies beyond the end of the file."),

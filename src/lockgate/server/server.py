@@ -30,6 +30,8 @@ from .homes import Homes
 from .limits import Admission, DataBudget
 from .listener import ListenerState, place_of
 from .listening import Acceptor, open_sockets, raise_descriptor_limit, sessions_that_fit
+from .quotas import Quotas
+from .rates import Rates
 
 if TYPE_CHECKING:
     from lockgate.accounts.base import AccountStore
@@ -83,7 +85,9 @@ class Server:
         workers: Threads for transfers.
         cleaner: Removes old partial uploads.
         certificates: Takes certificates that have changed into use.
+        quotas: Limit what may be in homes.
         homes: The files of the accounts that have logged in.
+        rates: How fast transfers may be.
         is_draining: True once no new session is taken.
 
     Raises:
@@ -110,7 +114,9 @@ class Server:
         self.digesters = Workers(config.features.hash_jobs, queue_limit=_DIGEST_QUEUE, name="lockgate-digest")
         self.read_buffer = bytearray(_READ_BYTES)
         self.cleaner = PartialCleaner(self)
-        self.homes = Homes(config.files, self.cleaner)
+        self.quotas = Quotas(self)
+        self.homes = Homes(config.files, self.cleaner, self.quotas)
+        self.rates = Rates(config.limits)
         self.certificates = CertificateKeeper(self)
         self.is_draining = False
         self._listeners = [ListenerState(config, entry) for entry in config.listeners]
@@ -177,6 +183,7 @@ class Server:
             raise
         self.cleaner.start()
         self.certificates.start()
+        self.quotas.start()
         return bound
 
     async def _listen(self, state: ListenerState) -> list[BoundListener]:
@@ -206,6 +213,7 @@ class Server:
         self.config = config
         self.accounts = store
         self.homes.replace(config.files)
+        self.rates.replace(config.limits, [entry.account() for entry in config.accounts])
         self.passwords.reconfigure(config)
         # What is remembered of a password that was changed, or of an account that is gone.
         store.forget_others()
@@ -240,6 +248,7 @@ class Server:
         self.is_draining = True
         self.cleaner.stop()
         self.certificates.stop()
+        self.quotas.stop()
         self._close_listeners()
         self.passwords.refuse_all()
         for control in list(self._controls):

@@ -26,12 +26,14 @@ if TYPE_CHECKING:
     from lockgate.tls.contexts import CertificateChoice, ControlTls
     from lockgate.tls.engine import TlsEngine
     from lockgate.tls.identity import Identity
+    from lockgate.transfer.rates import Throttle
     from lockgate.transfer.stop import Stop
 
     from .config import PolicyConfig
     from .control import ControlConnection
     from .endpoint import Endpoint
     from .jobs import Job
+    from .rates import SessionRates
     from .server import Server
 
 __all__ = ["Direction", "Parameters", "Representation", "Session"]
@@ -76,6 +78,7 @@ class LoginState:
     user_name: str = ""
     account: Account | None = None
     storage: Storage | None = None
+    rates: SessionRates | None = None
 
 
 @dataclass(slots=True)
@@ -174,6 +177,10 @@ class Session:
         chosen = self.parameters.hash_algorithm
         return chosen if chosen in allowed else next(iter(allowed), None)
 
+    def throttle(self, direction: Direction) -> Throttle | None:
+        """Return what a transfer that begins now has to wait for; None where nothing limits it."""
+        return None if self.login.rates is None else self.login.rates.throttle(direction)
+
     def path(self, command: Command) -> str:
         """Return the virtual path that a command's argument means; without argument the working directory.
 
@@ -202,6 +209,7 @@ class Session:
         """Take an account, its files and its policy."""
         self.login.account = account
         self.login.storage = storage
+        self.login.rates = self.server.rates.for_session(account)
         self.parameters.cwd = "/"
         self.failed_logins = 0
         self.control.core.policy = self.control.listener.gate_policy_for(account)

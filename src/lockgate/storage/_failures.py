@@ -24,6 +24,8 @@ from lockgate.errors import (
     shorten,
 )
 
+from .base import QuotaExceeded
+
 __all__ = ["Translated", "storage_error"]
 
 _MEANINGS: Final[dict[int, tuple[type[StorageError], str]]] = {
@@ -43,7 +45,7 @@ _MEANINGS: Final[dict[int, tuple[type[StorageError], str]]] = {
     errno.EXDEV: (OutsideRoot, "the path leads out of the root"),
     errno.ELOOP: (OutsideRoot, "the path goes through a link that is not followed"),
     errno.ENOSPC: (NoSpace, "the disk is full"),
-    errno.EDQUOT: (NoSpace, "the quota is used up"),
+    errno.EDQUOT: (QuotaExceeded, "the quota is used up"),
     errno.EFBIG: (NoSpace, "the file would be larger than the file system takes"),
 }
 

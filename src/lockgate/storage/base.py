@@ -15,13 +15,14 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol, runtime_checkable
 
-from lockgate.errors import StorageError
+from lockgate.errors import NoSpace, StorageError
 
 __all__ = [
     "Entry",
     "EntryKind",
     "EntryScan",
     "OffsetBeyondEnd",
+    "QuotaExceeded",
     "ReadHandle",
     "Storage",
     "TargetBusy",
@@ -33,6 +34,10 @@ __all__ = [
 
 class OffsetBeyondEnd(StorageError):
     """A restart offset lies behind the end of what is stored (RFC 3659 section 5)."""
+
+
+class QuotaExceeded(NoSpace):
+    """There is as much as there may be; removing something helps (RFC 959 section 4.2, reply 552)."""
 
 
 class TargetBusy(StorageError):

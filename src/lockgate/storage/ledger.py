@@ -63,7 +63,7 @@ class Ledger:
         self._walk: _Walk | None = None
         self._used = NOTHING
         self._writing_bytes = 0
-        self._is_counted = False
+        self._is_counted = self._is_in_use = False
         self._refresh_at = 0.0
 
     @property
@@ -71,15 +71,21 @@ class Ledger:
         """What there is, uploads under way and what they have taken included."""
         return self._used
 
+    @property
+    def is_in_use(self) -> bool:
+        """Whether anything was changed, or wanted, since the last count."""
+        return self._is_in_use
+
     def ensure_counted(self) -> None:
         """Count what there is if that was never done. Blocks, not for long.
 
         Raises:
             FilesBeingCounted: It takes longer; the next call goes on where this one stopped.
         """
+        self._is_in_use = True
         if self._is_counted:
             return
-        self._recount(self._patience_seconds, wait=True)
+        self._recount(self._patience_seconds, is_first=True)
         if not self._is_counted:
             raise FilesBeingCounted("the files are still being counted; try again soon")
 
@@ -139,21 +145,21 @@ class Ledger:
     def refresh(self) -> None:
         """Count again, if that was not done lately: somebody is about to be refused. Blocks, not for long."""
         if self._clock() >= self._refresh_at:
-            self.recount(self._patience_seconds)
+            self._recount(self._patience_seconds)
 
     def recount(self, seconds: float) -> bool:
         """Count again, for at most `seconds`; return whether it was done to the end. Blocks.
 
         A count that was not done to the end is gone on with by the next call. One caller counts at a time.
         """
-        return self._recount(seconds, wait=False)
+        return self._recount(seconds)
 
-    def _recount(self, seconds: float, *, wait: bool) -> bool:
+    def _recount(self, seconds: float, *, is_first: bool = False) -> bool:
         deadline = self._clock() + seconds
-        if not self._walker.acquire(blocking=wait, timeout=seconds if wait else -1):
+        if not self._walker.acquire(timeout=seconds):
             return False
         try:
-            if wait and self._is_counted:
+            if is_first and self._is_counted:
                 return True
             began = self._clock()
             is_done = self._count_until(deadline)
@@ -182,6 +188,7 @@ class Ledger:
             self._walk = None
             self._used = walk.corrected(self._used) if self._is_counted else walk.found
             self._is_counted = True
+            self._is_in_use = False
             return True
 
 

@@ -2,7 +2,7 @@
 
 Everything counts that lies there: what clients see, the hidden parts of interrupted uploads, uploads under
 way. An upload that replaces a file takes room for itself before the old content goes, as it does on the disk.
-Who is over the quota gets `NoSpace`; how much others hold is told to nobody.
+Who is over the quota gets `QuotaExceeded`; how much others hold is told to nobody.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from lockgate.errors import NoSpace, StorageError
+from lockgate.errors import StorageError
 
-from .base import Entry, EntryKind, EntryScan, ReadHandle, WriteMode
+from .base import Entry, EntryKind, EntryScan, QuotaExceeded, ReadHandle, WriteMode
 from .ledger import Ledger
 from .usage import NOTHING, CountedHandle, CountedStorage, Usage
 
@@ -100,7 +100,7 @@ class QuotaStorage:
         """Begin an upload.
 
         Raises:
-            NoSpace: The quota is used up already.
+            QuotaExceeded: The quota is used up already.
             FilesBeingCounted: What is there is not known yet.
         """
         self._find_room()
@@ -125,12 +125,12 @@ class QuotaStorage:
         """Make a directory, which counts as a file.
 
         Raises:
-            NoSpace: There are as many files as there may be.
+            QuotaExceeded: There are as many files as there may be.
         """
         self._find_room(files_alone=True)
         with self._measured(lambda: self._inner.usage(path)):
             if self._lacks_files(1):
-                raise NoSpace(_FULL)
+                raise QuotaExceeded(_FULL)
             self._inner.make_directory(path)
 
     def remove_directory(self, path: str) -> None:
@@ -173,7 +173,7 @@ class QuotaStorage:
             raise
         self._ledger.record(before, own + around)
         if is_too_many:
-            raise NoSpace(_FULL)
+            raise QuotaExceeded(_FULL)
         is_cut = mode is WriteMode.RESUME and around.bytes != handle.position
         return QuotaWriter(handle, self._ledger, self._quota.bytes, own=own, is_cut=is_cut)
 
@@ -186,7 +186,7 @@ class QuotaStorage:
                 return
             if refresh:
                 self._ledger.refresh()
-        raise NoSpace(_FULL)
+        raise QuotaExceeded(_FULL)
 
     def _lacks_files(self, count: int) -> bool:
         return self._quota.files is not None and self._ledger.used.files + count > self._quota.files
@@ -242,7 +242,7 @@ class QuotaWriter:
         """Write all of the bytes.
 
         Raises:
-            NoSpace: They do not fit into the quota; what fits is written.
+            QuotaExceeded: They do not fit into the quota; what fits is written.
         """
         if self._is_ended or not len(data):
             return self._inner.write(data)
@@ -250,7 +250,7 @@ class QuotaWriter:
             len(data), lambda fits: self._inner.write(data[:fits] if fits < len(data) else data)
         )
         if short:
-            raise NoSpace(_FULL)
+            raise QuotaExceeded(_FULL)
         return len(data)
 
     def commit(self) -> None:
@@ -259,7 +259,7 @@ class QuotaWriter:
             return
         if self._is_cut and self._inner.position > self._own.bytes:
             if self._grow(0, lambda _: self._inner.prepare()):
-                raise NoSpace(_FULL)
+                raise QuotaExceeded(_FULL)
         else:
             self._inner.prepare()
         self._end(self._inner.commit)

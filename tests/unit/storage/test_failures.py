@@ -8,6 +8,7 @@ import pytest
 
 from lockgate import errors
 from lockgate.storage._failures import Translated, storage_error
+from lockgate.storage.base import QuotaExceeded
 
 
 @pytest.mark.parametrize(
@@ -26,7 +27,7 @@ from lockgate.storage._failures import Translated, storage_error
         (errno.EXDEV, errors.OutsideRoot),
         (errno.ELOOP, errors.OutsideRoot),
         (errno.ENOSPC, errors.NoSpace),
-        (errno.EDQUOT, errors.NoSpace),
+        (errno.EDQUOT, QuotaExceeded),
         (errno.EFBIG, errors.NoSpace),
         (errno.EIO, errors.StorageError),
         (errno.EMFILE, errors.StorageError),

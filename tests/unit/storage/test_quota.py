@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from lockgate.errors import NoSpace, StorageError
-from lockgate.storage.base import WriteCancelled, WriteMode
+from lockgate.errors import StorageError
+from lockgate.storage.base import QuotaExceeded, WriteCancelled, WriteMode
 from lockgate.storage.conformance import content, keep_partial, names, put, refused
 from lockgate.storage.ledger import Ledger
 from lockgate.storage.local import LocalStorage
@@ -53,7 +53,7 @@ def test_an_upload_may_fill_the_quota_and_not_a_byte_more(limit: Limit, ledger: 
     assert (ledger.used, storage.free_bytes("/")) == (Usage(10, 1), 0)
     storage.remove("/full")
     upload = storage.open_write("/more", WriteMode.REPLACE)
-    with refused(NoSpace):
+    with refused(QuotaExceeded):
         upload.write(b"0123456789A")
     assert upload.position == 10
     upload.discard()
@@ -69,7 +69,7 @@ def test_where_it_is_full_no_upload_begins(limit: Limit) -> None:
         lambda: storage.open_write("/full", WriteMode.RESUME, offset=4),
         lambda: storage.create_unique("/", ""),
     ):
-        with refused(NoSpace):
+        with refused(QuotaExceeded):
             begin()
     assert (names(storage), content(storage, "/full")) == (["full"], b"0123456789")
 
@@ -78,7 +78,7 @@ def test_a_replacement_has_room_beside_the_old_content_only(limit: Limit, ledger
     storage = limit(bytes=10)
     put(storage, "/file", b"012345")
     upload = storage.open_write("/file", WriteMode.REPLACE)
-    with refused(NoSpace):
+    with refused(QuotaExceeded):
         upload.write(b"01234")
     upload.discard()
     put(storage, "/file", b"0123")
@@ -96,7 +96,7 @@ def test_what_is_appended_to_is_copied_and_counts_twice_until_the_commit(
     upload.commit()
     assert ledger.used == Usage(10, 1)
     large = storage.open_write("/file", WriteMode.APPEND)
-    with refused(NoSpace):
+    with refused(QuotaExceeded):
         large.write(b"0")
     large.discard()
     assert (content(storage, "/file"), ledger.used) == (b"0123456789", Usage(10, 1))
@@ -109,7 +109,7 @@ def test_a_cut_by_rest_alone_has_to_fit_too(limit: Limit, ledger: Ledger) -> Non
     assert (content(storage, "/file"), ledger.used) == (b"01234", Usage(5, 1))
     put(storage, "/file", b"0123456789")
     upload = storage.open_write("/file", WriteMode.RESUME, offset=6)
-    with refused(NoSpace):
+    with refused(QuotaExceeded):
         upload.commit()
     upload.discard()
     assert (content(storage, "/file"), ledger.used) == (b"0123456789", Usage(10, 1))
@@ -118,7 +118,7 @@ def test_a_cut_by_rest_alone_has_to_fit_too(limit: Limit, ledger: Ledger) -> Non
 def test_kept_parts_count_until_they_go(limit: Limit, ledger: Ledger) -> None:
     storage = limit(bytes=10)
     keep_partial(storage, "/half", b"01234567")
-    with refused(NoSpace):
+    with refused(QuotaExceeded):
         put(storage, "/other", b"012")
     upload = storage.open_write("/half", WriteMode.RESUME, offset=8)
     upload.write(b"89")
@@ -157,7 +157,7 @@ def test_many_interrupted_uploads_do_not_get_round_it(
     for number in range(20):
         try:
             keep_partial(storage, f"/part-{number}", b"0123456789")
-        except NoSpace:
+        except QuotaExceeded:
             refusals += 1
     assert (refusals, ledger.used.bytes, walked(inner).bytes) == (15, 50, 50)
 
@@ -176,7 +176,7 @@ def test_files_directories_and_uploads_are_names_that_count(limit: Limit, ledger
         lambda: storage.open_write("/more", WriteMode.REPLACE),
         lambda: storage.create_unique("/", ""),
     ):
-        with refused(NoSpace):
+        with refused(QuotaExceeded):
             begin()
     upload.close()
     storage.make_directory("/bomb")
@@ -231,10 +231,10 @@ def test_a_link_gives_back_a_name_and_not_what_it_leads_to(tmp_path: Path) -> No
 def test_two_accounts_share_a_ledger_and_each_has_its_quota(limit: Limit, ledger: Ledger) -> None:
     small, large, unlimited = limit(bytes=5), limit(bytes=20), limit()
     put(unlimited, "/file", b"0123456789")
-    with refused(NoSpace):
+    with refused(QuotaExceeded):
         small.open_write("/other", WriteMode.REPLACE)
     put(large, "/other", b"0123456789")
-    with refused(NoSpace):
+    with refused(QuotaExceeded):
         large.open_write("/more", WriteMode.REPLACE)
     put(unlimited, "/more", b"0123456789")
     assert (small.free_bytes("/"), large.free_bytes("/"), ledger.used) == (0, 0, Usage(30, 3))
@@ -249,7 +249,7 @@ def test_what_is_there_at_first_is_counted_hidden_or_not(tmp_path: Path) -> None
     (tmp_path / f".lockgate-{'0' * 32}.part").write_bytes(b"123")
     inner = LocalStorage(tmp_path)
     storage = QuotaStorage(inner, Ledger(inner), Quota(bytes=8))
-    with refused(NoSpace):
+    with refused(QuotaExceeded):
         storage.open_write("/new", WriteMode.REPLACE)
 
 
@@ -288,7 +288,7 @@ def test_room_that_the_operator_makes_is_found_by_the_next_who_wants_it(tmp_path
     now[0] += 3600
     put(storage, "/file", b"0123456789")
     (tmp_path / "file").unlink()
-    with refused(NoSpace):  # not again so soon: counting costs
+    with refused(QuotaExceeded):  # not again so soon: counting costs
         put(storage, "/file", b"0123456789")
 
 
@@ -359,7 +359,7 @@ def test_parallel_uploads_never_hold_more_than_the_quota(
                         break
                     try:
                         upload.write(b"x" * chance.randrange(1, 900))
-                    except NoSpace:
+                    except QuotaExceeded:
                         break
                 barrier.wait(30)
                 if number == 0:

@@ -16,6 +16,7 @@ from .limits import ActiveConfig, LimitsConfig, PassiveConfig
 from .listeners import ListenerConfig, ListenerTls
 from .passwords import PasswordsConfig
 from .policy import PolicyConfig
+from .rates import QuotaConfig
 from .remarks import remarks
 from .rules import RuleConfig, RuleDirection
 from .tls import CertificateConfig, TlsConfig
@@ -42,6 +43,7 @@ __all__ = [
     "PasswordsConfig",
     "PolicyConfig",
     "Protection",
+    "QuotaConfig",
     "RuleConfig",
     "RuleDirection",
     "SessionReuseRule",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field, field_validator
 
+from lockgate.accounts.allowance import Allowance
 from lockgate.accounts.base import Account, Permission, name_problem
 from lockgate.accounts.files import FileRules
 from lockgate.accounts.passwords import hash_problem
@@ -13,6 +14,7 @@ from lockgate.tls.identity import parse_subject
 from .fields import PathValue, Section
 from .files import FILE_KEYS, FileOverrides
 from .policy import POLICY_KEYS, PolicyOverrides
+from .rates import ALLOWANCE_KEYS, AllowanceOverrides
 
 __all__ = ["AccountConfig", "AccountSourceConfig"]
 
@@ -42,7 +44,7 @@ class AccountSourceConfig(Section):
         return value
 
 
-class AccountConfig(PolicyOverrides, FileOverrides):
+class AccountConfig(PolicyOverrides, FileOverrides, AllowanceOverrides):
     """`[[account]]`: one who may log in."""
 
     name: str
@@ -90,6 +92,7 @@ class AccountConfig(PolicyOverrides, FileOverrides):
                 password_hash=self.password_hash or None,
                 certificate_subject=self.certificate_subject,
                 files=FileRules(**{key: getattr(self, key) for key in FILE_KEYS}),
+                allowance=Allowance(**{key: getattr(self, key) for key in ALLOWANCE_KEYS}),
                 **overrides,
             )
         except AccountError as error:

@@ -92,6 +92,15 @@ data_open_seconds = 30            # for the data connection to come about
 stall_seconds = 120               # without a byte moving on a data connection
 drain_seconds = 30                # for running transfers when the server ends; a second signal ends them
 login_attempts = 3                # then the session ends
+upload_rate = ""                  # bytes a second of all sessions together, such as "10 MiB"; "": as fast as it goes
+download_rate = ""                # listings count too
+session_upload_rate = ""          # of each session; an [[account]] may say otherwise for its own
+session_download_rate = ""
+
+# How much there may be in the home of each account; an [[account]] may say otherwise. See docs/quotas.md.
+[quota]
+quota_bytes = ""                  # such as "10 GiB"; "": any; parts of interrupted uploads count too
+quota_files = 0                   # files and directories; 0: any
 
 # How files are kept. Any key may stand in an [[account]] too, for this account alone. See docs/files.md.
 [files]
@@ -120,5 +129,7 @@ password_hash = "$argon2id$v=19$m=47104,t=1,p=1$xi3zwYDDNTHSyxqZ3/Nb3A$tTvI5KpJK
 home = "files/alice"              # created if missing; the account sees nothing outside
 certificate_subject = ""          # RFC 4514, e.g. "CN=alice,O=Example": in the client certificate's subject
 permissions = "read write delete list mkdir rename"
-                                  # any key of [policy] and [files] may stand here too, for this account alone
+                                  # any key of [policy], [files] and [quota] may stand here too, for this account alone
+                                  # and session_upload_rate, session_download_rate for each of its sessions,
+                                  # upload_rate, download_rate for all of them together
 """  # noqa: E501

@@ -8,6 +8,7 @@ import re
 from pydantic import field_validator
 
 from .fields import Bool, Count, Seconds, Section
+from .rates import RateLimits
 
 __all__ = ["ActiveConfig", "LimitsConfig", "PassiveConfig"]
 
@@ -62,8 +63,8 @@ class ActiveConfig(Section):
     enabled: Bool = True
 
 
-class LimitsConfig(Section):
-    """`[limits]`: how many, and how long; times are in seconds."""
+class LimitsConfig(RateLimits):
+    """`[limits]`: how many, how long, how fast; times are in seconds, rates in bytes a second."""
 
     sessions: Count = 10000
     sessions_per_address: Count = 100

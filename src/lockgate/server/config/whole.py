@@ -29,6 +29,7 @@ from .limits import ActiveConfig, LimitsConfig, PassiveConfig
 from .listeners import ListenerConfig, ListenerTls
 from .passwords import PasswordsConfig
 from .policy import PolicyConfig, merged
+from .rates import QuotaConfig
 from .rules import RuleConfig
 from .text import KeyPath, Problem, expand, find_line, key_lines
 from .tls import CertificateConfig, TlsConfig, merged_tls
@@ -64,6 +65,7 @@ class Config(Section):
     active: ActiveConfig = ActiveConfig()
     features: FeaturesConfig = FeaturesConfig()
     limits: LimitsConfig = LimitsConfig()
+    quota: QuotaConfig = QuotaConfig()
     files: FilesConfig = FilesConfig()
     passwords: PasswordsConfig = PasswordsConfig()
     account_source: AccountSourceConfig = AccountSourceConfig()
@@ -288,6 +290,7 @@ class _Reader:
             "active": ActiveConfig,
             "features": FeaturesConfig,
             "limits": LimitsConfig,
+            "quota": QuotaConfig,
             "files": FilesConfig,
             "passwords": PasswordsConfig,
             "accounts": AccountSourceConfig,

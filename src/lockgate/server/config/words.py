@@ -19,13 +19,14 @@ from lockgate.errors import shorten
 
 from .files import FILE_KEYS
 from .policy import POLICY_KEYS
+from .rates import ALLOWANCE_KEYS
 from .text import KeyPath
 from .tls import TLS_OVERRIDES
 
 __all__ = ["shown_table", "table_problems", "unknown_tables"]
 
 _ARRAYS = ("listener", "certificate", "account", "rule")
-_SHARED_KEYS = (*POLICY_KEYS, *FILE_KEYS, *TLS_OVERRIDES)
+_SHARED_KEYS = (*POLICY_KEYS, *FILE_KEYS, *ALLOWANCE_KEYS, *TLS_OVERRIDES)
 _SECRET = ("password_hash",)
 _WHAT = {
     "string_type": "text in quotes",
@@ -83,7 +84,7 @@ def table_problems(
 def _message(detail: ErrorDetails, place: KeyPath, kind: type[BaseModel] | None) -> str:
     key = str(detail["loc"][0]) if detail["loc"] else ""
     fields = kind.model_fields if kind is not None else {}
-    # A table's own keys before those of [policy], [files] and [tls] that may stand there too.
+    # A table's own keys before those of other tables that may stand there too.
     shared = () if place == ("tls",) else _SHARED_KEYS
     own = sorted(fields, key=shared.__contains__)
     table = shown_table(place)

@@ -176,6 +176,7 @@ def _send(
 ) -> Reply:
     parameters = session.parameters
     compress = Deflater(parameters.compression_level) if parameters.is_compressed else None
+    throttle = session.throttle(Direction.OUT)
 
     def chunks() -> Iterator[bytes]:
         for entry in entries:
@@ -184,7 +185,7 @@ def _send(
                 yield encode(f"{text}\r\n")
 
     def move(stream: DataStream, count: Callable[[int], None]) -> Outcome:
-        return pump.send_chunks(chunks(), stream, progress=count, compress=compress)
+        return pump.send_chunks(chunks(), stream, progress=count, compress=compress, throttle=throttle)
 
     def settle(outcome: Outcome) -> None:
         close()

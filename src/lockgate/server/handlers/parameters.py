@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["allo", "mode", "opts", "rang", "rest", "stru", "type_"]
 
 _C = ReplyCode
-_ALLO = re.compile(r"[0-9]{1,20}(?: R [0-9]{1,20})?", re.IGNORECASE | re.ASCII)
+_ALLO = re.compile(r"([0-9]{1,20})(?: R [0-9]{1,20})?", re.IGNORECASE | re.ASCII)
 _OFFSET = re.compile(r"[0-9]{1,19}", re.ASCII)
 _NOT_IN_THIS_FORM = 551  # draft-bryan-ftp-range §5
 _TYPES = {
@@ -84,9 +84,14 @@ async def rang(session: Session, command: Command) -> Reply:
 
 
 async def allo(session: Session, command: Command) -> Reply:
-    """Nothing needs to be allocated."""
-    if not _ALLO.fullmatch(command.text.strip()):
+    """Nothing needs to be allocated; what would not fit anyway is better refused now than in the middle."""
+    wanted = _ALLO.fullmatch(command.text.strip())
+    if wanted is None:
         return Reply.of(_C.BAD_ARGUMENT, "ALLO takes a number of bytes.")
+    storage = session.storage
+    free = await session.in_worker(lambda: storage.free_bytes("/"))
+    if free is not None and int(wanted[1]) > free:
+        return Reply.of(_C.STORAGE_EXCEEDED, "There is not so much room.")
     return Reply.of(_C.SUPERFLUOUS, "No allocation is needed.")
 
 

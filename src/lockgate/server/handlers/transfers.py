@@ -50,10 +50,19 @@ async def retr(session: Session, command: Command) -> Reply:
     else:
         reader = await session.in_worker(lambda: _open_range(storage, path, offset))
     limit = None if last is None else last - offset + 1
+    throttle = session.throttle(Direction.OUT)
 
     def move(stream: DataStream, count: Callable[[int], None]) -> Outcome:
         convert = _SkippingToNetwork(offset) if is_ascii else None
-        outcome = pump.send(reader, stream, limit=limit, progress=count, convert=convert, compress=compress)
+        outcome = pump.send(
+            reader,
+            stream,
+            limit=limit,
+            progress=count,
+            convert=convert,
+            compress=compress,
+            throttle=throttle,
+        )
         if convert is not None and convert.left and outcome.is_complete:
             # Only now is it known how long the file is on the wire.
             error = OffsetBeyondEnd(f"the offset lies {convert.left} bytes behind the end")
@@ -149,6 +158,7 @@ def _receive(session: Session, command: Command, *, path: str, handle: WriteHand
     is_ascii = session.is_ascii
     ratio_limit = session.server.config.features.compression_ratio_limit
     expand = Inflater(ratio_limit) if session.parameters.is_compressed else None
+    throttle = session.throttle(Direction.IN)
 
     def move(stream: DataStream, count: Callable[[int], None]) -> Outcome:
         return pump.receive(
@@ -158,6 +168,7 @@ def _receive(session: Session, command: Command, *, path: str, handle: WriteHand
             convert=FromNetwork() if is_ascii else None,
             expand=expand,
             require_close_notify=require_close_notify,
+            throttle=throttle,
         )
 
     def settle(outcome: Outcome) -> None:

@@ -31,6 +31,7 @@ from lockgate.server.config import (
     PasswordsConfig,
     PolicyConfig,
     Protection,
+    QuotaConfig,
     RuleConfig,
     RuleDirection,
     SessionReuseRule,
@@ -43,6 +44,7 @@ from lockgate.server.config import (
 from lockgate.server.config.fields import Section
 from lockgate.server.config.files import FILE_KEYS
 from lockgate.server.config.policy import POLICY_KEYS
+from lockgate.server.config.rates import ALLOWANCE_KEYS
 from lockgate.server.config.tls import TLS_OVERRIDES
 from lockgate.tls.policy import ClientCertificate, SessionReuse
 
@@ -55,6 +57,7 @@ SECTIONS: dict[str, type[Section]] = {
     "active": ActiveConfig,
     "features": FeaturesConfig,
     "limits": LimitsConfig,
+    "quota": QuotaConfig,
     "files": FilesConfig,
     "passwords": PasswordsConfig,
     "accounts": AccountSourceConfig,
@@ -89,7 +92,7 @@ def test_the_example_shows_every_key() -> None:
         assert set(shown.pop(name)) == set(kind.model_fields), name
     own = {"listener": ListenerConfig, "account": AccountConfig}
     for name, kind in own.items():
-        shared = {*POLICY_KEYS, *FILE_KEYS, *TLS_OVERRIDES}
+        shared = {*POLICY_KEYS, *FILE_KEYS, *TLS_OVERRIDES, *ALLOWANCE_KEYS}
         assert set(shown.pop(name)[0]) == set(kind.model_fields) - shared, name
     assert shown == {}
     certificate = EXAMPLE.partition("# [[certificate]]")[2]
@@ -105,6 +108,7 @@ def test_the_example_shows_the_defaults(folder: Path) -> None:
         "active",
         "features",
         "limits",
+        "quota",
         "files",
         "passwords",
         "account_source",
@@ -149,6 +153,10 @@ def test_the_limits_have_their_documented_defaults(folder: Path) -> None:
         "stall_seconds": 120,
         "drain_seconds": 30,
         "login_attempts": 3,
+        "upload_rate": 0,
+        "download_rate": 0,
+        "session_upload_rate": 0,
+        "session_download_rate": 0,
     }
 
 
