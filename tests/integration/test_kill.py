@@ -17,7 +17,7 @@ from upload_crowd import Part, check_files, crowd
 from waiting import until
 
 UPLOADS = 100
-DRAIN_SECONDS = 2
+DRAIN_SECONDS = 4
 # What a server says and waits at its end besides the drain, and what a busy machine adds.
 LAST_WORDS_SECONDS = 8
 

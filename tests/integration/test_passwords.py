@@ -204,3 +204,19 @@ def test_a_login_beyond_the_queue_is_answered_421_at_once(start: Start, connect:
     # The one that waits gets its turn all the same.
     server.call(lambda: turns.resize(1))
     assert first.read().code == 230
+
+
+def test_a_server_that_ends_refuses_the_checks_that_wait(start: Start, connect: Connect) -> None:
+    server = start()
+    calls = count_hashes(server)
+    turns = server.server.passwords.turns
+    server.call(lambda: turns.resize(0))
+    client = connect(server)
+    client.auth()
+    client.expect(f"USER {USER}", 331)
+    client.send(f"PASS {PASSWORD}")
+    until(lambda: turns.waiting == 1)
+    server.drain(0.1)
+    assert client.read().code == 421
+    assert turns.waiting == 0
+    assert calls == []

@@ -48,9 +48,14 @@ def hash_password(password: str, parameters: HashParameters = DEFAULT_PARAMETERS
 def verify_password(stored: str, password: str) -> bool:
     """Return whether the password fits the stored hash, of whatever kind; blocks while it computes.
 
+    Wherever the hash comes from, none is computed that `hash_problem` refuses: it could take all memory.
+
     Raises:
         AccountError: The stored text is no hash that can be checked, or there was no memory to compute it.
     """
+    told = hash_problem(stored)
+    if told:
+        raise AccountError(f"a stored password hash cannot be checked: {told}")
     if foreign.kind_of(stored) is not None:
         return foreign.check(stored, _octets(password))
     return argon2id.check(stored, _octets(password))

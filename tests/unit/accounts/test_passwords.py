@@ -276,6 +276,20 @@ def test_what_cannot_be_a_hash_is_told_with_its_remedy_and_not_repeated(stored: 
     assert stored not in told
 
 
+@pytest.mark.parametrize(
+    "stored",
+    [
+        "$argon2id$v=19$m=1048577,t=1,p=1$c29tZXNhbHQ$" + "A" * 43,
+        BCRYPT.replace("$04$", "$16$"),
+        SHA512.replace("$6$", "$6$rounds=1000001$"),
+    ],
+)
+def test_a_hash_that_would_take_the_server_is_not_computed_wherever_it_comes_from(stored: str) -> None:
+    with pytest.raises(AccountError, match="cannot be checked") as caught:
+        verify_password(stored, "open")
+    assert stored not in str(caught.value)
+
+
 def test_weakness_is_measured_by_memory_and_by_work() -> None:
     wanted = HashParameters(64, 2, 1)
     for memory, passes, is_weak in ((64, 2, False), (128, 1, False), (64, 1, True), (32, 64, True)):
