@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import datetime
 import ssl
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,30 +19,6 @@ Show = Callable[..., RawClient]
 
 CLIENT_CA = 'client_ca = "ca.pem"'
 ALICE = 'certificate_subject = "CN=alice,O=Example"'
-
-
-@pytest.fixture
-def show(tls_version: str, tmp_path: Path) -> Iterator[Show]:
-    """Connect with a client certificate: `show(server, "CN=alice")`; with None, without one."""
-    with ExitStack() as stack:
-
-        def connect(
-            server: LiveServer,
-            subject: str | None = "CN=alice,O=Example",
-            *,
-            implicit: bool = False,
-            ca: CertificateAuthority | None = None,
-            days: int = 30,
-        ) -> RawClient:
-            certificate = None
-            if subject is not None:
-                files = (ca or authority()).issue_client(subject, days=days).write(tmp_path, "client")
-                certificate = (files.certificate, files.key)
-            context = client_context(server.ca_file, version=tls_version, certificate=certificate)
-            port = server.implicit_port if implicit else server.port
-            return stack.enter_context(RawClient(server.host, port, context=context, implicit=implicit))
-
-        yield connect
 
 
 def protect(client: RawClient) -> RawClient:
@@ -134,14 +109,12 @@ def test_one_account_may_demand_a_certificate_that_others_need_not_show(
 
 
 @pytest.mark.requirement("R4217-10.1-a", "R4217-10.1-d", side="S")
-@pytest.mark.parametrize("case", ["none", "other-ca", "expired"])
+@pytest.mark.parametrize("case", ["other-ca", "expired"])
 def test_no_session_without_an_acceptable_certificate_where_it_is_required(
     start: Start, show: Show, case: str
 ) -> None:
     server = start(policy='client_certificate = "required"', tls=CLIENT_CA, account=ALICE)
-    if case == "none":
-        client = show(server, None)
-    elif case == "other-ca":
+    if case == "other-ca":
         client = show(server, ca=CertificateAuthority("Somebody else's CA"))
     else:
         client = show(server, days=-2)
@@ -149,6 +122,24 @@ def test_no_session_without_an_acceptable_certificate_where_it_is_required(
     with pytest.raises((ssl.SSLError, ConnectionError)):
         _speak(client)
     show(server).log_in().download("NLST")
+
+
+@pytest.mark.requirement("R4217-10.1-a", "R4217-10.1-c", "RD97-9-a", side="S")
+@pytest.mark.parametrize("implicit", [False, True], ids=["explicit", "implicit"])
+def test_where_nobody_may_come_without_a_certificate_its_absence_is_421_inside_tls(
+    start: Start, show: Show, implicit: bool
+) -> None:
+    server = start(policy='client_certificate = "required"', tls=CLIENT_CA, account=ALICE)
+    client = show(server, None, implicit=implicit)
+    if not implicit:
+        client.auth()
+        # Ahead of the 421, in the same record as the end of the handshake or after it.
+        client.send("USER alice")
+    told = client.greeting if implicit else client.read()
+    assert told.code == 421
+    assert "certificate" in told
+    assert client.at_end()
+    show(server, implicit=implicit).log_in().download("NLST")
 
 
 def _speak(client: RawClient) -> None:

@@ -95,9 +95,9 @@ def test_an_account_may_be_held_to_tls_or_kept_from_it(
     )
     client = opened(connect(server), tls=tls)
     allowed = rule == "optional" or tls == (rule == "required")
-    # The same answer as for a wrong password: it tells nobody that the account is there.
-    client.expect("USER alice", 331)
-    client.expect("PASS correct horse", 230 if allowed else 530)
+    # Refused before the password goes out; another user may try at once.
+    client.expect("USER alice", 331 if allowed else 534 if tls else 530)
+    client.expect("PASS correct horse", 230 if allowed else 503)
     client.expect("PWD", 257 if allowed else 530)
     if not allowed:
         enter(client, "bob", "bob")

@@ -121,6 +121,10 @@ class Account:
         password_hash: A hash that `passwords.hash_problem` finds nothing wrong with, or None: no password
             opens this account.
         certificate_subject: RFC 4514 text; its RDNs must be in the client certificate's subject. "": no rule.
+        certificate_email: An e-mail address that must be among its alternative names. "": no rule.
+        certificate_uri: A URI that must be among them. "": no rule.
+        certificate_fingerprint: SHA-256 fingerprints, 64 hexadecimal digits in small letters; it must have
+            one of them. Empty: no rule.
         files: How its files are kept, where it is not as the server says.
         allowance: How much it may store and how fast it may be, where it is not as the server says.
     """
@@ -130,6 +134,9 @@ class Account:
     permissions: Permission = field(default_factory=Permission.everything)
     password_hash: str | None = field(default=None, repr=False)
     certificate_subject: str = ""
+    certificate_email: str = ""
+    certificate_uri: str = ""
+    certificate_fingerprint: tuple[str, ...] = ()
     files: FileRules = field(default_factory=FileRules)
     allowance: Allowance = field(default_factory=Allowance)
     control: Protection | None = None
@@ -139,11 +146,23 @@ class Account:
     client_certificate: CertificateRule | None = None
     clear_command_channel: ClearCommandChannel | None = None
     legacy_auth: bool | None = None
+    acceptable_tls_version: str | None = None
+    acceptable_ciphers: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         problem = name_problem(self.name)
         if problem:
             raise AccountError(problem)
+
+    @property
+    def names_certificate(self) -> bool:
+        """True when it says which client certificates are its own."""
+        return bool(
+            self.certificate_subject
+            or self.certificate_email
+            or self.certificate_uri
+            or self.certificate_fingerprint
+        )
 
     def may(self, permission: Permission) -> bool:
         """Return whether the account has all of these permissions."""

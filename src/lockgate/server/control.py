@@ -26,6 +26,7 @@ from lockgate.transfer.establish import normal_address
 
 from .audit import record
 from .dispatch import run
+from .login import tls_problem
 from .secured import Broken, Ended, Established, PeerEnded, Phase, Plaintext, SecuredControl, TlsEvent
 from .session import Session
 
@@ -365,6 +366,11 @@ class ControlConnection(asyncio.BufferedProtocol):
             self.reply(Reply.of(ReplyCode.NOT_AVAILABLE, "Your certificate cannot be read; closing."))
             return
         _logger.debug("%s = TLS %s %s", self.session, engine.version, engine.cipher)
+        problem = tls_problem(self.session)
+        if problem:
+            record("tls-refused", peer=self.peer_address, reason=problem)
+            self.reply(Reply.of(ReplyCode.NOT_AVAILABLE, f"{problem}; closing."))
+            return
         if self.listener.is_implicit and not self.session.is_greeted:
             self.session.is_greeted = True
             self._emit(self.core.greeting(self.server.greeting))

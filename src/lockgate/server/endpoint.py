@@ -127,12 +127,14 @@ class Endpoint(ABC):
             peer_certificate=stream.peer_certificate,
             peer_address=stream.peer_address[0],
         )
-        if not verdict.accepted:
+        reason = verdict.reason if not verdict.accepted else ""
+        reason = reason or self._session.data_tls_problem(stream.version or "", stream.cipher or "")
+        if reason:
             # An end in order, so that clients come to read the 522: ftplib fails in TLS at an end without.
             with contextlib.suppress(TransferError):
                 stream.finish(await_peer=False)
             stream.close()
-            raise SessionReuseRequired(verdict.reason)
+            raise SessionReuseRequired(reason)
         binding.note_handshake(offered, version=stream.version, tickets=tickets)
         return stream
 

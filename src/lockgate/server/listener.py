@@ -16,7 +16,7 @@ from lockgate.tls.policy import SessionReuse
 from .config import Config, ListenerConfig, ListenerTls, RuleConfig, RuleDirection
 
 if TYPE_CHECKING:
-    from lockgate.accounts.base import Account
+    from lockgate.accounts.base import Account, Protection
     from lockgate.tls.contexts import ControlTls
 
     from .config import PolicyConfig
@@ -31,16 +31,20 @@ class ListenerState:
         config: The whole configuration.
         entry: The listener's own entry.
 
+    Attributes:
+        entry: The listener's own entry.
+        gate_policy: What the gates enforce before the login.
+        account_controls: What accounts say of `control`, each word once; None: nothing of their own.
+        demands_certificate: True where nobody can log in without a client certificate.
+
     Raises:
         ConfigError: Certificate or key cannot be used.
     """
 
     def __init__(self, config: Config, entry: ListenerConfig) -> None:
-        self.entry = entry
-        self._config = config
         policy = config.tls_policy(entry)
         self._contexts = None if policy is None else ServerContexts(policy, certificate_names)
-        self.gate_policy = self._gate_policy(None)
+        self._take(config, entry)
 
     @property
     def is_implicit(self) -> bool:
@@ -62,11 +66,16 @@ class ListenerState:
         def install() -> None:
             if contexts is not None and prepared is not None:
                 contexts.install(prepared)
-            self.entry = entry
-            self._config = config
-            self.gate_policy = self._gate_policy(None)
+            self._take(config, entry)
 
         return install
+
+    def _take(self, config: Config, entry: ListenerConfig) -> None:
+        self.entry = entry
+        self._config = config
+        self.gate_policy = self._gate_policy(None)
+        self.account_controls = _account_controls(config)
+        self.demands_certificate = config.demands_certificate(entry)
 
     @property
     def contexts(self) -> ServerContexts | None:
@@ -105,6 +114,11 @@ class ListenerState:
             active_mode=self._config.active.enabled,
             rules=tuple(_data_rule(rule) for rule in self._config.rules_for(account)),
         )
+
+
+def _account_controls(config: Config) -> tuple[Protection | None, ...]:
+    """Return the ways in which accounts treat `control`; None for those that leave it to the listener."""
+    return tuple(sorted({one.control for one in config.accounts}, key=str)) or (None,)
 
 
 def _data_rule(rule: RuleConfig) -> DataRule:

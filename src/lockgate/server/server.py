@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import secrets
 import signal
 import sys
 from collections.abc import Callable, Coroutine
@@ -86,6 +87,7 @@ class Server:
         cleaner: Removes old partial uploads.
         certificates: Takes certificates that have changed into use.
         quotas: Limit what may be in homes.
+        name_key: With it unknown names are told whom to imitate; it stays the same across reloads.
         homes: The files of the accounts that have logged in.
         rates: How fast transfers may be.
         is_draining: True once no new session is taken.
@@ -101,6 +103,7 @@ class Server:
         # Hashing passwords takes long on purpose: a flood of logins may wait, nobody else for it.
         self.passwords = PasswordChecks(config)
         self.accounts: AccountStore = accounts(config, self.passwords.checker)
+        self.name_key = secrets.token_bytes(16)
         self.throttle = LoginThrottle()
         sessions = sessions_that_fit(config.limits.sessions)
         self.admission = Admission(sessions, config.limits.sessions_per_address)

@@ -160,6 +160,11 @@ class Session:
         """The policy that holds for this session now: the listener's, and the account's once logged in."""
         return self.control.listener.policy_for(self.login.account)
 
+    def data_tls_problem(self, version: str, cipher: str) -> str:
+        """Return why TLS with these parameters is not acceptable on a data connection, or ""; any thread."""
+        mine = self.policy.acceptance().problem(version, cipher)
+        return mine or self.control.listener.policy_for(None).acceptance().problem(version, cipher)
+
     @property
     def is_private(self) -> bool:
         """True when data connections are to be protected (PROT P)."""

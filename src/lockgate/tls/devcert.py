@@ -181,18 +181,22 @@ class CertificateAuthority:
         usage = x509.oid.ExtendedKeyUsageOID.SERVER_AUTH
         return self._issue(_name("lockgate test server"), general, usage, days=days)
 
-    def issue_client(self, subject: str, *, emails: Iterable[str] = (), days: int = 90) -> IssuedCertificate:
+    def issue_client(
+        self, subject: str, *, emails: Iterable[str] = (), uris: Iterable[str] = (), days: int = 90
+    ) -> IssuedCertificate:
         """Return a client certificate.
 
         Args:
             subject: In RFC 4514's notation, for example "CN=alice,O=Example".
             emails: E-mail addresses for its alternative names.
+            uris: URIs for them.
             days: How long it is valid; negative makes an expired one.
         """
         from cryptography import x509
 
         usage = x509.oid.ExtendedKeyUsageOID.CLIENT_AUTH
-        general = [x509.RFC822Name(email) for email in emails]
+        general: list[x509.GeneralName] = [x509.RFC822Name(email) for email in emails]
+        general += [x509.UniformResourceIdentifier(uri) for uri in uris]
         return self._issue(x509.Name.from_rfc4514_string(subject), general, usage, days=days)
 
     def _issue(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lockgate.errors import CertificateRejected, ConfigError, shorten
-from lockgate.tls.pins import fingerprint
+from lockgate.tls.pins import fingerprint, parse_pin
 
 if TYPE_CHECKING:
     from cryptography.x509 import Name, ObjectIdentifier
@@ -52,6 +52,25 @@ class Identity:
         """
         required = parse_subject(required_rfc4514)
         return bool(required) and set(required) <= set(self.subject_rdns)
+
+    def has_email(self, address: str) -> bool:
+        """Return whether an e-mail address is among the alternative names.
+
+        What stands before the "@" counts to the letter, the host name in any case (RFC 5280 §7.5).
+        """
+        return bool(address) and _email_key(address) in map(_email_key, self.san_emails)
+
+    def has_uri(self, uri: str) -> bool:
+        """Return whether a URI is among the alternative names; it counts to the letter."""
+        return bool(uri) and uri in self.san_uris
+
+    def has_fingerprint(self, sha256: str) -> bool:
+        """Return whether this is the certificate's fingerprint, in any spelling that `parse_pin` takes.
+
+        Raises:
+            ConfigError: This is no SHA-256 fingerprint.
+        """
+        return parse_pin(sha256) == parse_pin(self.fingerprint_sha256)
 
 
 def parse_subject(text: str) -> tuple[Rdn, ...]:
@@ -128,6 +147,11 @@ def _rdns(name: Name) -> tuple[Rdn, ...]:
         frozenset((attribute.oid.dotted_string, _text(attribute.value)) for attribute in rdn)
         for rdn in name.rdns
     )
+
+
+def _email_key(address: str) -> tuple[str, str]:
+    local, _, host = address.rpartition("@")
+    return local, host.lower()
 
 
 def _text(value: str | bytes) -> str:

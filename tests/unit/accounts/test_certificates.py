@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lockgate.accounts.base import Account, CertificateRule
 from lockgate.accounts.certificates import (
     CertificateVerdict,
-    SubjectMatches,
+    ShownCertificate,
     certificate_agrees,
     judge_certificate,
 )
@@ -23,22 +25,63 @@ PASSWORD, SUFFICES = CertificateVerdict.PASSWORD_NEEDED, CertificateVerdict.SUFF
 REFUSED = CertificateVerdict.REFUSED
 
 
-def shows(*subjects: str) -> SubjectMatches:
-    return lambda required: required in subjects
+@dataclass(frozen=True)
+class Shown:
+    """A certificate that has these things."""
+
+    subject: str = "CN=alice"
+    email: str = ""
+    uri: str = ""
+    sha256: str = ""
+
+    def subject_matches(self, required: str) -> bool:
+        return required == self.subject
+
+    def has_email(self, address: str) -> bool:
+        return address == self.email
+
+    def has_uri(self, uri: str) -> bool:
+        return uri == self.uri
+
+    def has_fingerprint(self, sha256: str) -> bool:
+        return sha256 == self.sha256
 
 
-HERS, ANOTHERS, NONE = shows("CN=alice"), shows("CN=mallory"), None
+HERS, ANOTHERS, NONE = Shown(), Shown("CN=mallory"), None
+FULL = Account(
+    name="full",
+    home=Path("/f"),
+    certificate_subject="CN=full",
+    certificate_email="f@x",
+    certificate_uri="u:f",
+    certificate_fingerprint=("01", "02"),
+)
+FITS = Shown("CN=full", "f@x", "u:f", "02")
 
 
-def test_the_rule_of_the_account_is_what_is_asked() -> None:
-    asked: list[str] = []
+def test_every_rule_of_the_account_must_be_met() -> None:
+    assert certificate_agrees(FULL, FITS)
+    assert certificate_agrees(FULL, replace(FITS, sha256="01"))
+    for change in ({"subject": "CN=x"}, {"email": "g@x"}, {"uri": "u:g"}, {"sha256": "03"}):
+        assert not certificate_agrees(FULL, replace(FITS, **change))
 
-    def matches(required: str) -> bool:
-        asked.append(required)
-        return True
 
-    assert certificate_agrees(RULED, matches)
-    assert asked == ["CN=alice"]
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"certificate_subject": "CN=alice"},
+        {"certificate_email": "a@x"},
+        {"certificate_uri": "u:a"},
+        {"certificate_fingerprint": ("01",)},
+    ],
+)
+def test_one_rule_alone_is_enough_to_log_in_by(rule: dict[str, Any]) -> None:
+    account = Account(name="one", home=Path("/o"), **rule)
+    assert account.names_certificate
+    fits = Shown("CN=alice", "a@x", "u:a", "01")
+    assert judge_certificate(account, SUFFICIENT, fits) is SUFFICES
+    assert judge_certificate(account, SUFFICIENT, Shown("", "", "", "")) is PASSWORD
+    assert judge_certificate(account, REQUIRED, Shown("", "", "", "")) is REFUSED
 
 
 def test_no_certificate_agrees_with_nothing() -> None:
@@ -74,6 +117,6 @@ def test_an_account_without_a_rule_agrees_with_every_certificate() -> None:
     ],
 )
 def test_every_rule_gives_its_verdict(
-    account: Account, rule: CertificateRule, shown: SubjectMatches | None, verdict: CertificateVerdict
+    account: Account, rule: CertificateRule, shown: ShownCertificate | None, verdict: CertificateVerdict
 ) -> None:
     assert judge_certificate(account, rule, shown) is verdict

@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -113,6 +114,50 @@ def test_required_rdns_match_in_any_order_and_in_any_spelling_of_the_type(identi
 )
 def test_whatever_differs_or_is_left_out_does_not_match(identity, required):
     assert not identity.subject_matches(required)
+
+
+def named(**names: tuple[str, ...]) -> Identity:
+    return replace(from_certificate(CertificateAuthority().issue_client("CN=bob").der), **names)
+
+
+@pytest.mark.parametrize(
+    ("address", "fits"),
+    [
+        ("Alice@example.com", True),
+        ("Alice@EXAMPLE.com", True),
+        ("alice@example.com", False),
+        ("Alice@example.com.evil.example", False),
+        ("Alice", False),
+        ("example.com", False),
+        ("", False),
+    ],
+)
+def test_an_address_fits_with_its_host_in_any_case(address, fits):
+    one = named(san_emails=("other@example.com", "Alice@Example.com"))
+    assert one.has_email(address) is fits
+    assert not named().has_email(address)
+
+
+@pytest.mark.parametrize(
+    ("uri", "fits"),
+    [("spiffe://x/alice", True), ("spiffe://x/alice/", False), ("spiffe://X/alice", False), ("", False)],
+)
+def test_a_uri_fits_to_the_letter(uri, fits):
+    assert named(san_uris=("spiffe://x/bob", "spiffe://x/alice")).has_uri(uri) is fits
+
+
+def test_the_alternative_names_that_are_uris_are_read():
+    der = CertificateAuthority().issue_client("CN=bob", uris=["spiffe://x/bob"]).der
+    assert from_certificate(der).has_uri("spiffe://x/bob")
+
+
+def test_a_fingerprint_fits_however_it_is_written(identity):
+    written = identity.fingerprint_sha256
+    assert identity.has_fingerprint(written)
+    assert identity.has_fingerprint(written.replace(":", "").lower())
+    assert not identity.has_fingerprint("00" * 32)
+    with pytest.raises(ConfigError):
+        identity.has_fingerprint(written[:-3])
 
 
 @pytest.mark.parametrize("text", ["alice", "CN", "CN=alice,,", "=alice", "XX=alice"])

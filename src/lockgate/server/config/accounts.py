@@ -2,21 +2,40 @@
 
 from __future__ import annotations
 
-from pydantic import Field, field_validator
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field, field_validator
 
 from lockgate.accounts.allowance import Allowance
 from lockgate.accounts.base import Account, Permission, name_problem
 from lockgate.accounts.files import FileRules
 from lockgate.accounts.passwords import hash_problem
-from lockgate.errors import AccountError, ConfigError
+from lockgate.errors import AccountError, ConfigError, shorten
 from lockgate.tls.identity import parse_subject
+from lockgate.tls.pins import parse_pin
 
 from .fields import PathValue, Section
 from .files import FILE_KEYS, FileOverrides
 from .policy import POLICY_KEYS, PolicyOverrides
 from .rates import ALLOWANCE_KEYS, AllowanceOverrides
 
-__all__ = ["AccountConfig", "AccountSourceConfig"]
+__all__ = ["CERTIFICATE_KEYS", "AccountConfig", "AccountSourceConfig"]
+
+CERTIFICATE_KEYS = (
+    "certificate_subject",
+    "certificate_email",
+    "certificate_uri",
+    "certificate_fingerprint",
+)
+"""The keys that say which client certificates are an account's own."""
+
+
+def _fingerprints(value: object) -> object:
+    """One fingerprint may stand without brackets."""
+    return (value,) if isinstance(value, str) and value else () if value == "" else value
+
+
+_Fingerprints = Annotated[tuple[str, ...], BeforeValidator(_fingerprints), Field(strict=False)]
 
 
 def _permissions(value: object) -> object:
@@ -51,6 +70,9 @@ class AccountConfig(PolicyOverrides, FileOverrides, AllowanceOverrides):
     home: PathValue
     password_hash: str = Field(default="", repr=False)
     certificate_subject: str = ""
+    certificate_email: str = ""
+    certificate_uri: str = ""
+    certificate_fingerprint: _Fingerprints = ()
     permissions: Permission = Field(default_factory=Permission.everything)
 
     _read_permissions = field_validator("permissions", mode="before")(_permissions)
@@ -81,19 +103,53 @@ class AccountConfig(PolicyOverrides, FileOverrides, AllowanceOverrides):
                 raise ValueError(str(error)) from error
         return value
 
+    @field_validator("certificate_email")
+    @classmethod
+    def _check_email(cls, value: str) -> str:
+        local, _, host = value.rpartition("@")
+        if value and not (local and host and value.isascii() and value.isprintable() and " " not in value):
+            raise ValueError(
+                f'"{shorten(value)}" is no e-mail address as certificates have them: write it like '
+                "alice@example.com"
+            )
+        return value
+
+    @field_validator("certificate_uri")
+    @classmethod
+    def _check_uri(cls, value: str) -> str:
+        scheme, colon, rest = value.partition(":")
+        if value and not (scheme and colon and rest and value.isascii() and " " not in value):
+            raise ValueError(
+                f'"{shorten(value)}" is no URI as certificates have them: write it whole, like '
+                "spiffe://example.com/alice"
+            )
+        return value
+
+    @field_validator("certificate_fingerprint")
+    @classmethod
+    def _check_fingerprints(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            return tuple(parse_pin(one).hex() for one in value)
+        except ConfigError as error:
+            raise ValueError(str(error)) from error
+
+    @property
+    def certificate_keys(self) -> tuple[str, ...]:
+        """The keys with which it says what certificates are its own."""
+        return tuple(key for key in CERTIFICATE_KEYS if getattr(self, key))
+
     def account(self) -> Account:
         """Return this entry as the account stores have it."""
-        overrides = {key: getattr(self, key) for key in POLICY_KEYS}
+        given = {key: getattr(self, key) for key in (*POLICY_KEYS, *CERTIFICATE_KEYS)}
         try:
             return Account(
                 name=self.name,
                 home=self.home,
                 permissions=self.permissions,
                 password_hash=self.password_hash or None,
-                certificate_subject=self.certificate_subject,
                 files=FileRules(**{key: getattr(self, key) for key in FILE_KEYS}),
                 allowance=Allowance(**{key: getattr(self, key) for key in ALLOWANCE_KEYS}),
-                **overrides,
+                **given,
             )
         except AccountError as error:
             raise ConfigError(str(error)) from error

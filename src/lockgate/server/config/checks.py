@@ -237,25 +237,44 @@ def _account_problems(
 ) -> Iterator[tuple[str, str]]:
     for key, message in _certificate_problems(account, parts, policy):
         yield key, f'account "{shorten(account.name)}": {message}'
+    if account.control is not None and not any(
+        _lets_in(one, account, policy) for one in parts.listeners if one is not None
+    ):
+        yield (
+            "control",
+            (
+                f'account "{shorten(account.name)}": control = "{account.control}" keeps it out of every '
+                "[[listener]]; change it, or add a listener that takes such a login"
+            ),
+        )
     if account.control is not None or account.data is not None or account.client_certificate is not None:
         for key, message in _policy_problems(merged(policy, account)):
             yield key, f'account "{shorten(account.name)}": {message}'
+
+
+def _lets_in(listener: ListenerConfig, account: AccountConfig, policy: PolicyConfig) -> bool:
+    """Return whether an account can log in on a listener, in clear or in TLS."""
+    rules = (merged(policy, listener).control, merged(policy, listener, account).control)
+    in_clear = listener.tls is not ListenerTls.IMPLICIT and Protection.REQUIRED not in rules
+    in_tls = listener.tls is not ListenerTls.NONE and Protection.FORBIDDEN not in rules
+    return in_clear or in_tls
 
 
 def _certificate_problems(
     account: AccountConfig, parts: Parts, policy: PolicyConfig
 ) -> Iterator[tuple[str, str]]:
     """Yield what makes an account unusable, or a certificate rule in it idle or too wide."""
-    subject = account.certificate_subject
-    if account.client_certificate is CertificateRule.SUFFICIENT and not subject:
+    keys = account.certificate_keys
+    if account.client_certificate is CertificateRule.SUFFICIENT and not keys:
         yield (
             "client_certificate",
             (
-                '"sufficient" needs certificate_subject, or every trusted client could log in as this one; '
+                '"sufficient" needs certificate_subject, certificate_email, certificate_uri or '
+                "certificate_fingerprint, or every trusted client could log in as this one; "
                 f'write certificate_subject = "CN={shorten(account.name)}"'
             ),
         )
-    if not account.password_hash and not subject:
+    if not account.password_hash and not keys:
         yield (
             "password_hash",
             (
@@ -265,11 +284,11 @@ def _certificate_problems(
         )
     with_tls = [one for one in parts.listeners if one is not None and one.tls is not ListenerTls.NONE]
     rules = {merged(policy, one, account).client_certificate for one in with_tls}
-    if not subject or not rules:
+    if not keys or not rules:
         return
     if not account.password_hash and CertificateRule.SUFFICIENT not in rules:
         yield (
-            "certificate_subject",
+            keys[0],
             (
                 "there is no password_hash, and a certificate alone does not suffice; "
                 'write client_certificate = "sufficient" in this [[account]] or add a password_hash'
@@ -277,7 +296,7 @@ def _certificate_problems(
         )
     elif rules == {CertificateRule.OFF}:
         yield (
-            "certificate_subject",
+            keys[0],
             (
                 'it would be idle, because client_certificate = "off" holds here; write '
                 'client_certificate = "required", "optional" or "sufficient" in this [[account]]'

@@ -58,6 +58,8 @@ require_close_notify = true       # an upload that ends without TLS's own end ma
 client_certificate = "off"        # off | optional | required | sufficient (USER alone logs in)
 clear_command_channel = "off"     # off | after-login: may CCC end TLS on the control connection
 legacy_auth = true                # take AUTH SSL, TLS-P and TLS-C too
+acceptable_tls_version = "1.2"    # judged when TLS is up: an older one gets 421 (in an [[account]]: no login)
+acceptable_ciphers = []           # the same for cipher suites, by OpenSSL's names; empty: all
 
 # What is asked of data connections path by path; may stand several times, and needs not stand at all.
 # The longest path that fits decides, whatever [policy], [[listener]] and [[account]] say of data.
@@ -128,6 +130,9 @@ name = "alice"
 password_hash = "$argon2id$v=19$m=47104,t=1,p=1$xi3zwYDDNTHSyxqZ3/Nb3A$tTvI5KpJKp7EcYp4YOOTmELE7WJ34B1wJm2LCuDarus"
 home = "files/alice"              # created if missing; the account sees nothing outside
 certificate_subject = ""          # RFC 4514, e.g. "CN=alice,O=Example": in the client certificate's subject
+certificate_email = ""            # an e-mail address among its alternative names; all that is said must fit
+certificate_uri = ""              # a URI among them
+certificate_fingerprint = []      # SHA-256; several for a change of certificates: one of them must fit
 permissions = "read write delete list mkdir rename"
                                   # any key of [policy], [files] and [quota] may stand here too, for this account alone
                                   # and session_upload_rate, session_download_rate for each of its sessions,

@@ -51,6 +51,7 @@ Seconds = Annotated[float, BeforeValidator(_number), Field(gt=0, allow_inf_nan=F
 PathValue = Annotated[Path, BeforeValidator(_path), Field(validate_default=True)]
 Duration = Annotated[float, BeforeValidator(_number), Field(ge=0, allow_inf_nan=False)]
 OptionalPath = Annotated[Path | None, BeforeValidator(_optional_path)]
+Names = Annotated[tuple[str, ...], Field(strict=False)]
 Whole = Annotated[int, BeforeValidator(_number), Field(ge=0)]
 
 

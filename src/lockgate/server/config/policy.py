@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
+import ssl
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from lockgate.accounts.base import (
     Account,
@@ -13,15 +15,36 @@ from lockgate.accounts.base import (
     Protection,
     SessionReuseRule,
 )
+from lockgate.errors import shorten
+from lockgate.tls.acceptance import Acceptance
 
-from .fields import Bool, Section
+from .fields import Bool, Names, Section
 
 __all__ = ["POLICY_KEYS", "PolicyConfig", "PolicyOverrides", "merged"]
 
 _Protection = Annotated[Protection, Field(strict=False)]
 _SessionReuse = Annotated[SessionReuseRule, Field(strict=False)]
 _CertificateRule = Annotated[CertificateRule, Field(strict=False)]
+_Version = Annotated[str, Field(pattern=r"^1\.[23]$")]
 _Channel = Annotated[ClearCommandChannel, Field(strict=False)]
+
+
+def _known_ciphers(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Take names of cipher suites that OpenSSL has here; a mistaken one would refuse everybody."""
+    if not names:
+        return names
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.set_ciphers("ALL")
+    known = {one["name"] for one in context.get_ciphers()}
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name.upper(), sorted(known), n=1)
+            hint = f'; did you mean "{near[0]}"' if near else ""
+            raise ValueError(
+                f'"{shorten(name)}" is no cipher suite that OpenSSL has here{hint}; '
+                "`openssl ciphers -v` lists their names"
+            )
+    return names
 
 
 class PolicyConfig(Section):
@@ -34,6 +57,17 @@ class PolicyConfig(Section):
     client_certificate: _CertificateRule = CertificateRule.OFF
     clear_command_channel: _Channel = ClearCommandChannel.OFF
     legacy_auth: Bool = True
+    acceptable_tls_version: _Version = "1.2"
+    acceptable_ciphers: Names = ()
+
+    @field_validator("acceptable_ciphers")
+    @classmethod
+    def _check_ciphers(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return _known_ciphers(value)
+
+    def acceptance(self) -> Acceptance:
+        """Return what a finished TLS handshake must have come to."""
+        return Acceptance(self.acceptable_tls_version, self.acceptable_ciphers)
 
 
 class PolicyOverrides(Section):
@@ -46,6 +80,13 @@ class PolicyOverrides(Section):
     client_certificate: _CertificateRule | None = None
     clear_command_channel: _Channel | None = None
     legacy_auth: Bool | None = None
+    acceptable_tls_version: _Version | None = None
+    acceptable_ciphers: Names | None = None
+
+    @field_validator("acceptable_ciphers")
+    @classmethod
+    def _check_ciphers(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        return value if value is None else _known_ciphers(value)
 
 
 POLICY_KEYS = tuple(PolicyConfig.model_fields)

@@ -12,7 +12,7 @@ from lockgate.accounts.base import Protection
 from lockgate.errors import RemoteProtocolError, shorten
 from lockgate.protocol.paths import resolve
 
-from .fields import Section
+from .fields import Names, Section
 
 __all__ = ["RuleConfig", "RuleDirection", "rule_problems"]
 
@@ -32,7 +32,6 @@ class RuleDirection(StrEnum):
 
 _Direction = Annotated[RuleDirection, Field(strict=False)]
 _Protection = Annotated[Protection, Field(strict=False)]
-_Names = Annotated[tuple[str, ...], Field(strict=False)]
 
 
 class RuleConfig(Section):
@@ -41,7 +40,7 @@ class RuleConfig(Section):
     path: str
     data: _Protection
     direction: _Direction = RuleDirection.ANY
-    accounts: _Names | None = None
+    accounts: Names | None = None
 
     @field_validator("path")
     @classmethod

@@ -88,10 +88,10 @@ def _nowhere(policy: PolicyConfig, listeners: Listeners, accounts: tuple[Account
         if rule is not None and rule is not CertificateRule.OFF:
             yield (*place, "client_certificate"), _needs_ca(rule)
     for index, account in enumerate(accounts):
-        if account is not None and account.certificate_subject:
+        for key in account.certificate_keys if account is not None else ():
             yield (
-                ("account", index, "certificate_subject"),
-                "certificate_subject needs client_ca in [tls]: without it no client certificate is asked for",
+                ("account", index, key),
+                f"{key} needs client_ca in [tls]: without it no client certificate is asked for",
             )
 
 

@@ -117,15 +117,22 @@ class Config(Section):
     def handshake_certificate(self, listener: ListenerConfig) -> CertificateRule:
         """Return whether the control handshake on this listener asks for a client certificate.
 
-        The account is not known at the handshake, so it is REQUIRED only where every account requires one
-        (a handshake that demands less lets the login refuse later), OPTIONAL where any may use one or where
-        `client_ca` is set, and else OFF. SUFFICIENT is never returned.
+        OPTIONAL where `client_ca` is set, else OFF. Never REQUIRED: where one is, its absence is answered
+        when TLS is up (RFC 4217 section 10.1: a 421 that says why, instead of an alert), see
+        `demands_certificate`. One that is shown must verify in any case.
         """
         if listener.tls is ListenerTls.NONE or merged_tls(self.tls, listener).client_ca is None:
             return CertificateRule.OFF
+        return CertificateRule.OPTIONAL
+
+    def demands_certificate(self, listener: ListenerConfig) -> bool:
+        """Return whether nobody can log in on this listener without a client certificate.
+
+        The account is not known when TLS is up; where some account needs none, the login decides.
+        """
         rules = {self.policy_for(listener, one).client_certificate for one in self.accounts}
         rules.add(self.policy_for(listener).client_certificate)
-        return CertificateRule.REQUIRED if rules == {CertificateRule.REQUIRED} else CertificateRule.OPTIONAL
+        return rules == {CertificateRule.REQUIRED}
 
     def tls_policy(self, listener: ListenerConfig) -> TlsPolicy | None:
         """Return what the listener's TLS contexts are made from; None for a listener without TLS."""

@@ -28,6 +28,7 @@ __all__ = ["shown_table", "table_problems", "unknown_tables"]
 _ARRAYS = ("listener", "certificate", "account", "rule")
 _SHARED_KEYS = (*POLICY_KEYS, *FILE_KEYS, *ALLOWANCE_KEYS, *TLS_OVERRIDES)
 _SECRET = ("password_hash",)
+_VERSION_KEYS = ("minimum_version", "maximum_version", "acceptable_tls_version")
 _WHAT = {
     "string_type": "text in quotes",
     "bool_type": "true or false",
@@ -118,7 +119,7 @@ def _expected(detail: ErrorDetails, key: str) -> str:
             return f"{context['ge']} or more"
         case "less_than_equal":
             return f"{context['le']} at most"
-        case "string_pattern_mismatch" if key in ("minimum_version", "maximum_version"):
+        case "string_pattern_mismatch" if key in _VERSION_KEYS:
             return '"1.2" or "1.3"; older versions of TLS are not safe'
         case other:
             return _WHAT.get(other, detail["msg"])

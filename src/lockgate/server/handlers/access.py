@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from lockgate.protocol.replies import Reply, ReplyCode
 from lockgate.server.audit import record
 from lockgate.server.hashing import HashingBusy
-from lockgate.server.login import enter, may_enter, may_enter_by_certificate
+from lockgate.server.login import control_refusal, enter, may_enter, may_enter_by_certificate, must_look_up
 
 if TYPE_CHECKING:
     from lockgate.protocol.commands import Command
@@ -20,13 +20,20 @@ _C = ReplyCode
 
 
 async def user(session: Session, command: Command) -> Reply:
-    """Name the user: 232 when the client's certificate suffices, else 331, known name or not."""
-    session.login.user_name = command.text
-    if session.tls.identity is not None:
-        account = await session.in_worker(lambda: session.server.accounts.find(command.text))
-        if account is not None and may_enter_by_certificate(session, account):
-            done = Reply.of(_C.LOGGED_IN_BY_CERTIFICATE, "Logged in by certificate.")
-            return await enter(session, account, done, by="certificate")
+    """Name the user: 232 when the client's certificate suffices, else 331, known name or not.
+
+    Refused where this user must, or must not, be in TLS: before the password goes out (RFC 4217 §10.1).
+    """
+    name = session.login.user_name = command.text
+    account = None
+    if must_look_up(session):
+        account = await session.in_worker(lambda: session.server.accounts.find(name))
+    refusal = control_refusal(session, name, account)
+    if refusal is not None:
+        return refusal
+    if account is not None and may_enter_by_certificate(session, account):
+        done = Reply.of(_C.LOGGED_IN_BY_CERTIFICATE, "Logged in by certificate.")
+        return await enter(session, account, done, by="certificate")
     # RFC 2577 §7: the same answer whether the name is known or not.
     return Reply.of(_C.NEED_PASSWORD, "Password required.")
 

@@ -41,11 +41,13 @@ from lockgate.server.config import (
     load_config,
     remarks,
 )
+from lockgate.server.config.accounts import CERTIFICATE_KEYS
 from lockgate.server.config.fields import Section
 from lockgate.server.config.files import FILE_KEYS
 from lockgate.server.config.policy import POLICY_KEYS
 from lockgate.server.config.rates import ALLOWANCE_KEYS
 from lockgate.server.config.tls import TLS_OVERRIDES
+from lockgate.tls.acceptance import Acceptance
 from lockgate.tls.policy import ClientCertificate, SessionReuse
 
 HASH = hash_password("open", CHEAP)
@@ -248,10 +250,13 @@ def test_every_policy_key_may_stand_in_a_listener_and_in_an_account(folder: Path
     text = (
         'control = "optional"\ndata = "optional"\nsession_reuse = "required"\nrequire_close_notify = false\n'
         'client_certificate = "optional"\nclear_command_channel = "after-login"\nlegacy_auth = false\n'
+        'acceptable_tls_version = "1.3"\nacceptable_ciphers = ["TLS_AES_256_GCM_SHA384"]\n'
     )
     config = load(folder, '[tls]\nclient_ca = "ca.pem"\n' + table + text)
     account = config.accounts[0] if config.accounts else None
-    assert config.policy_for(config.listeners[0], account).model_dump() == tomllib.loads(text)
+    merged = config.policy_for(config.listeners[0], account)
+    assert merged.model_dump(mode="json") == tomllib.loads(text)
+    assert merged.acceptance() == Acceptance("1.3", ("TLS_AES_256_GCM_SHA384",))
 
 
 def test_false_overrides_true(folder: Path) -> None:
@@ -266,23 +271,25 @@ ASK = '[tls]\nclient_ca = "ca.pem"\n'
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"),
+    ("text", "expected", "demanded"),
     [
-        ("", CertificateRule.OFF),
-        (ASK, CertificateRule.OPTIONAL),
-        (ASK + '[policy]\nclient_certificate = "required"\n' + ACCOUNT, CertificateRule.REQUIRED),
+        ("", CertificateRule.OFF, False),
+        (ASK, CertificateRule.OPTIONAL, False),
+        (ASK + '[policy]\nclient_certificate = "required"\n' + ACCOUNT, CertificateRule.OPTIONAL, True),
         (
             ASK + '[policy]\nclient_certificate = "required"\n' + ACCOUNT + 'client_certificate = "off"\n',
             CertificateRule.OPTIONAL,
+            False,
         ),
-        (ASK + ACCOUNT + 'client_certificate = "required"\n', CertificateRule.OPTIONAL),
-        (ASK + '[policy]\nclient_certificate = "sufficient"\n' + ACCOUNT, CertificateRule.OPTIONAL),
+        (ASK + ACCOUNT + 'client_certificate = "required"\n', CertificateRule.OPTIONAL, False),
+        (ASK + '[policy]\nclient_certificate = "sufficient"\n' + ACCOUNT, CertificateRule.OPTIONAL, False),
     ],
 )
-def test_the_handshake_asks_for_what_some_account_may_need(
-    folder: Path, text: str, expected: CertificateRule
+def test_the_handshake_asks_for_a_certificate_and_its_absence_is_judged_afterwards(
+    folder: Path, text: str, expected: CertificateRule, demanded: bool
 ) -> None:
     config = load(folder, text)
+    assert config.demands_certificate(config.listeners[0]) is demanded
     assert config.handshake_certificate(config.listeners[0]) is expected
     policy = config.tls_policy(config.listeners[0])
     assert policy is not None
@@ -395,3 +402,28 @@ def test_the_example_s_rule_is_one(folder: Path) -> None:
     table = tomllib.loads("\n".join(line.removeprefix("# ") for line in lines))["rule"][0]
     assert set(table) == set(RuleConfig.model_fields)
     load(folder, ACCOUNT + "\n".join(line.removeprefix("# ") for line in lines))
+
+
+# Which certificates are an account's own
+
+
+def test_every_key_of_a_certificate_reaches_the_account(folder: Path) -> None:
+    first, second = "AB:" * 31 + "AB", "cd" * 32
+    more = (
+        'certificate_subject = "CN=alice"\ncertificate_email = "alice@example.com"\n'
+        f'certificate_uri = "spiffe://example.com/alice"\ncertificate_fingerprint = ["{first}", "{second}"]\n'
+        'client_certificate = "sufficient"\n'
+    )
+    config = load(folder, ASK + ACCOUNT + more)
+    assert config.accounts[0].certificate_keys == CERTIFICATE_KEYS
+    alice = config.accounts[0].account()
+    assert alice.names_certificate
+    assert alice.certificate_email == "alice@example.com"
+    assert alice.certificate_uri == "spiffe://example.com/alice"
+    assert alice.certificate_fingerprint == ("ab" * 32, "cd" * 32)
+
+
+def test_one_fingerprint_needs_no_brackets(folder: Path) -> None:
+    more = f'certificate_fingerprint = "{"ab" * 32}"\nclient_certificate = "optional"\n'
+    config = load(folder, ASK + ACCOUNT + more)
+    assert config.accounts[0].account().certificate_fingerprint == ("ab" * 32,)

@@ -81,6 +81,32 @@ def account(name: str = "alice", more: str = "", password_hash: str = HASH) -> s
         (account(more="permissions = 'read fly'"), 5, ('"fly"', "read write delete")),
         (account(more="permissions = ['read']"), 5, ("permissions",)),
         (account(more="certificate_subject = 'alice'"), 5, ("RFC 4514",)),
+        (account(more="certificate_email = 'alice'"), 5, ("alice@example.com",)),
+        (account(more="certificate_uri = 'alice'"), 5, ("spiffe://",)),
+        (account(more="certificate_fingerprint = 'ab'"), 5, ("64 hexadecimal digits",)),
+        (account(more="certificate_fingerprint = ['ab:cd']"), 5, ("64 hexadecimal digits",)),
+        (account(more="certificate_fingerprint = 5"), 5, ("a list in brackets",)),
+        (account(more="certificate_email = 'a@b'"), 5, ("certificate_email needs client_ca",)),
+        (
+            CA + account(password_hash="", more="certificate_email = 'a@b'"),
+            7,
+            ("a certificate alone does not suffice",),
+        ),
+        ("[policy]\nacceptable_tls_version = '1.1'", 2, ('"1.2" or "1.3"',)),
+        (
+            "[policy]\nacceptable_ciphers = ['TLS_AES_256_GCM_SHA348']",
+            2,
+            ('did you mean "TLS_AES_256_GCM_SHA384"', "openssl ciphers"),
+        ),
+        ("[[listener]]\nport = 1\nacceptable_ciphers = 'x'", 3, ("a list in brackets",)),
+        # An account that no listener lets in
+        (account(more="control = 'forbidden'\ndata = 'optional'"), 5, ("out of every [[listener]]",)),
+        (
+            "[policy]\ncontrol = 'optional'\ndata = 'optional'\n[[listener]]\ntls = 'none'\n"
+            + account(more="control = 'required'"),
+            10,
+            ("out of every [[listener]]",),
+        ),
         (account() + account("bob") + account(), 12, ('number 1 already has the name "alice"',)),
         ("[[account]]\nname = 'x'\nhome = 'x'", 1, ("neither password_hash nor", "lockgate account hash")),
         (
