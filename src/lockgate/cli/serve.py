@@ -241,8 +241,9 @@ def _print_first_run(run: FirstRun, bound: Sequence[Bound]) -> None:
 def _print_configured(config: Config, bound: Sequence[Bound]) -> None:
     heading(f"Lockgate is ready (process {os.getpid()}).")
     _print_listeners(bound)
-    if any(listener.tls != "none" for listener in bound):
-        line(f"  SHA-256      {_fingerprint(config.tls.certificate)}")
+    certificates = config.served_certificates()
+    for path in certificates:
+        line(f"  SHA-256      {_fingerprint(path)}" + (f"  {path}" if len(certificates) > 1 else ""))
 
 
 def _fingerprint(path: Path) -> str:

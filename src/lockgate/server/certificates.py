@@ -49,15 +49,18 @@ class CertificateKeeper:
 
     Args:
         server: Whose listeners' certificates are kept.
+
+    Attributes:
+        failed_looks: How often in a row changed files could not be used.
     """
 
-    __slots__ = ("_failed_looks", "_reminder", "_server", "_timer")
+    __slots__ = ("_reminder", "_server", "_timer", "failed_looks")
 
     def __init__(self, server: Server) -> None:
         self._server = server
         self._timer: asyncio.TimerHandle | None = None
         self._reminder: asyncio.TimerHandle | None = None
-        self._failed_looks = 0
+        self.failed_looks = 0
 
     def start(self) -> None:
         """Watch from now on, and tell of what ends soon, now and every day. Event loop only.
@@ -65,7 +68,7 @@ class CertificateKeeper:
         Called again after a reload: then it begins anew, with the configuration that is in force.
         """
         self.stop()
-        self._failed_looks = 0
+        self.failed_looks = 0
         self._remind()
         self._watch_later()
 
@@ -75,6 +78,11 @@ class CertificateKeeper:
             if timer is not None:
                 timer.cancel()
         self._timer = self._reminder = None
+
+    @property
+    def is_watching(self) -> bool:
+        """True while files are looked at now and again."""
+        return self._timer is not None
 
     # --- what ends soon ---
 
@@ -124,8 +132,8 @@ class CertificateKeeper:
             if self._reminder is not None:
                 self._reminder.cancel()
             self._remind()
-        self._failed_looks = self._failed_looks + 1 if problems else 0
-        if self._failed_looks == _LOOKS_IN_SILENCE:
+        self.failed_looks = self.failed_looks + 1 if problems else 0
+        if self.failed_looks == _LOOKS_IN_SILENCE:
             _logger.warning("changed certificates are not used, the old ones stay: %s", problems[0])
             record("certificates-refused", reason=problems[0])
         self._watch_later()

@@ -32,7 +32,7 @@ def normal_name(text: str, *, wildcard: bool = False) -> str | None:
         text: As somebody wrote it; names may have letters beyond ASCII.
         wildcard: Whether "*." may stand for the leftmost label.
     """
-    if not text or len(text) > _NAME_CHARACTERS + 1:
+    if not text or len(text) > _NAME_CHARACTERS + 1 or "%" in text:
         return None
     if (address := _address(text)) is not None:
         return address

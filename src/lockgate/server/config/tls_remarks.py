@@ -66,11 +66,7 @@ def endings(config: Config, now: datetime.datetime | None = None) -> tuple[Endin
     """Return every certificate and revocation list whose end is near, as `expiry_warning_days` has it."""
     moment = now or datetime.datetime.now(datetime.UTC)
     policies = _policies(config)
-    certificates = _files(
-        file
-        for one in policies
-        for file in (one.certificate, *(named.certificate for named in one.certificates))
-    )
+    certificates = config.served_certificates()
     authorities = _files(one.client_ca for one in policies)
     lists = _files(one.crl for one in policies)
     days = config.tls.expiry_warning_days

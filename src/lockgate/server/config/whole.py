@@ -134,6 +134,13 @@ class Config(Section):
         rules.add(self.policy_for(listener).client_certificate)
         return rules == {CertificateRule.REQUIRED}
 
+    def served_certificates(self) -> tuple[Path, ...]:
+        """Return the files of all certificates in use, each once: those of the listeners come first."""
+        policies = [one for listener in self.listeners if (one := self.tls_policy(listener)) is not None]
+        defaults = [one.certificate for one in policies if one.certificate is not None]
+        named = [one.certificate for one in self.certificates] if policies else []
+        return tuple(dict.fromkeys([*defaults, *named]))
+
     def tls_policy(self, listener: ListenerConfig) -> TlsPolicy | None:
         """Return what the listener's TLS contexts are made from; None for a listener without TLS."""
         if listener.tls is ListenerTls.NONE:
