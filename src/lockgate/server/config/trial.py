@@ -1,27 +1,24 @@
 """Whether a configuration can run on this machine: its certificate, its addresses, its accounts' homes.
 
-The TLS files are loaded by the code that serves with them. Nothing is made, changed or listened on: an
+Nothing is made, changed or listened on: an
 address is bound for a moment on a port of the system's choice.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lockgate.errors import ConfigError, shorten
-from lockgate.tls.contexts import ServerContexts
+from lockgate.errors import shorten
 
 from .files import files_for
 from .owners import owner_problems
+from .tls_trial import tls_trial_problems
 
 if TYPE_CHECKING:
-    from lockgate.tls.policy import TlsPolicy
-
     from .text import KeyPath
     from .whole import Config
 
@@ -29,24 +26,13 @@ __all__ = ["trial_problems"]
 
 Found = Iterator[tuple["KeyPath", str]]
 
-# How the messages of `ServerContexts` begin, and the key of [tls] that they are about.
-_TLS_KEYS = {
-    "ciphers:": "ciphers",
-    "client_ca:": "client_ca",
-    "crl:": "crl",
-    "key:": "key",
-    "the key ": "key",
-}
-
 
 def trial_problems(config: Config) -> Found:
     """Yield the place and the message of each thing that would not run here.
 
     Blocks for files and, where a listener has a host name, for its resolution.
     """
-    policies = {policy for one in config.listeners if (policy := config.tls_policy(one)) is not None}
-    for policy in policies:
-        yield from _tls_problems(policy)
+    yield from tls_trial_problems(config)
     for index, listener in enumerate(config.listeners):
         problem = _address_problem(listener.address)
         if problem:
@@ -66,29 +52,6 @@ def _owner_problems(config: Config) -> Found:
             for key, message in owner_problems(files_for(config.files, account)):
                 if getattr(account, key) is not None:
                     yield ("account", index, key), f'account "{shorten(account.name)}": {message}'
-
-
-def _tls_problems(policy: TlsPolicy) -> Found:
-    try:
-        ServerContexts(policy)
-    except ConfigError as error:
-        told = str(error)
-        key = next((key for start, key in _TLS_KEYS.items() if told.startswith(start)), None)
-        yield ("tls", key or _key_of_bad_pair(policy)), told
-        if key == "ciphers" and policy.ciphers:
-            # What else there is to tell.
-            yield from _tls_problems(dataclasses.replace(policy, ciphers=""))
-
-
-def _key_of_bad_pair(policy: TlsPolicy) -> str:
-    """Return which of two files is the one that is no PEM; OpenSSL's error does not say."""
-    try:
-        has_certificate = (
-            policy.certificate is not None and b"-----BEGIN CERT" in policy.certificate.read_bytes()
-        )
-    except OSError:
-        has_certificate = False
-    return "key" if has_certificate else "certificate"
 
 
 def _address_problem(address: str) -> str:

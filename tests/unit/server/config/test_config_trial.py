@@ -68,6 +68,48 @@ def test_tls_that_would_not_start_is_told_at_its_key(folder: Path, tls: str, lin
     assert words in found
 
 
+PEM = "certificate = '{0}.pem'\nkey = '{0}.key'\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        ("[tls]\nclient_ca = 'ca.pem'\ncrl = 'rubbish'", 3, "DIR/rubbish holds no revocation list in PEM"),
+        ("[tls]\nclient_ca = 'ca.pem'\ncrl = 'other.pem'", 3, "DIR/other.pem holds certificates"),
+        ("[tls]\n\n[[certificate]]\ncertificate = 'server.pem'\nkey = 'other.key'", 5, "does not belong to"),
+        ("[[certificate]]\ncertificate = 'other.pem'\nkey = 'rubbish'", 3, "DIR/rubbish are not a cert"),
+        ("[[certificate]]\ncertificate = 'rubbish'\nkey = 'other.key'", 2, "DIR/rubbish and DIR/other.key"),
+        ("[[listener]]\nport = 0\n" + PEM.format("other") + "client_ca = 'rubbish'", 5, "no CA certificates"),
+        ("[[listener]]\nport = 0\nciphers = 'RC4'", 3, "leaves no cipher suite"),
+        ("[[listener]]\nport = 0\ncertificate = 'other.pem'\nkey = 'server.key'", 4, "does not belong to"),
+        ("[tls]\nkey = 'open.key'", 2, "DIR/open.key has mode 0644: every user of this machine"),
+        ("[[certificate]]\ncertificate = 'server.pem'\nkey = 'open.key'", 3, "chmod 600 DIR/open.key"),
+    ],
+)
+def test_tls_of_any_table_that_would_not_start_is_told_at_its_key(
+    folder: Path, text: str, line: int, words: str
+) -> None:
+    (folder / "open.key").write_bytes((folder / "server.key").read_bytes())
+    (folder / "open.key").chmod(0o644)
+    (found,) = told(folder, f"{text}\n")
+    assert found.startswith(f"{line}: ")
+    assert words in found
+
+
+def test_a_key_that_everybody_can_read_is_used_where_the_configuration_says_so(folder: Path) -> None:
+    (folder / "server.key").chmod(0o644)
+    assert told(folder, "[tls]\ncheck_key_permissions = false\n[[listener]]\nport = 0\n") == []
+
+
+def test_a_link_to_a_key_is_judged_by_the_key(folder: Path) -> None:
+    (folder / "live").mkdir()
+    (folder / "live" / "server.key").symlink_to(folder / "server.key")
+    text = "[tls]\nkey = 'live/server.key'\n[[listener]]\nport = 0\n"
+    assert told(folder, text) == []
+    (folder / "server.key").chmod(0o604)
+    assert "mode 0604" in told(folder, text)[0]
+
+
 def test_tls_files_and_ciphers_are_told_together(folder: Path) -> None:
     found = told(folder, '[tls]\nciphers = "NULL"\nkey = "other.key"\n')
     assert [one[:2] for one in found] == ["2:", "3:"]
