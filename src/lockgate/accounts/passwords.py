@@ -74,6 +74,8 @@ def hash_problem(stored: str) -> str:
 def weakness(stored: str, parameters: HashParameters) -> str:
     """Return in what a usable hash protects its password less than these parameters would, or ""."""
     kind = foreign.kind_of(stored)
+    if kind is foreign.ForeignKind.SHA_CRYPT:
+        return f"{kind.value} takes no memory to guess, and its checks hold transfers up"
     if kind is not None:
         return f"{kind.value} takes no memory to guess"
     found = parameters_of(stored)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from lockgate.accounts import foreign
@@ -46,6 +48,12 @@ def test_sha_crypt_sees_all_of_a_password_up_to_what_crypt_takes() -> None:
         assert not foreign.check(SHA256_OF_511_X, b"x" * length), length
 
 
+def test_several_threads_may_check_at_once() -> None:
+    asked = [(BCRYPT, PASSWORD), (SHA512, PASSWORD), (SHA512, b"wrong"), (BCRYPT, b"wrong")] * 6
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(lambda pair: foreign.check(*pair), asked)) == [True, True, False, False] * 6
+
+
 @pytest.mark.parametrize("stored", [BCRYPT, SHA512])
 def test_a_nul_fits_nothing(stored: str) -> None:
     # bcrypt repeats the password with a NUL after each time: "p\0p" would be "p".
@@ -58,6 +66,8 @@ def test_a_nul_fits_nothing(stored: str) -> None:
     [
         (BCRYPT[:-1], "60 characters"),
         (BCRYPT + "x", "60 characters"),
+        (BCRYPT.replace("$05$", "$\u0660\u0665$"), "60 characters"),
+        (BCRYPT + "\n", "60 characters"),
         (BCRYPT.replace("$05$", "$16$"), "cost 16"),
         (BCRYPT.replace("$05$", "$31$"), "cost 31"),
         (BCRYPT.replace("$05$", "$03$"), "cost 3"),
