@@ -168,7 +168,7 @@ def test_replies_carry_no_control_characters(server: LiveServer, client: RawClie
 
 
 def test_folders_have_facts_too(server: LiveServer, client: RawClient) -> None:
-    (server.root / "folder").mkdir()
+    (server.root / "folder").mkdir(exist_ok=True)
     client.expect(f"MFF modify={WHEN};UNIX.mode=0750; folder", 213)
     assert facts(server.root / "folder") == (0o750, WHEN_SECONDS)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import threading
 import time
 import zlib
 from collections.abc import Callable
@@ -252,6 +253,44 @@ def test_a_hash_that_takes_too_long_ends(start: Start, connect: Connect) -> None
     client = connect(server).log_in()
     client.expect("HASH huge", 451)
     client.expect("NOOP", 200)
+    until(lambda: working(server) == 0)
+
+
+class Hanging:
+    """A storage, and a file in it, on a disk that does not answer."""
+
+    size = 1
+
+    def __init__(self) -> None:
+        self.answers = threading.Event()
+
+    def open_read(self, path: str) -> Hanging:
+        return self
+
+    def seek(self, offset: int) -> None:
+        pass
+
+    def readinto(self, buffer: memoryview) -> int:
+        self.answers.wait(30)
+        return 0
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_disk_that_does_not_answer_keeps_nobody_waiting(start: Start, connect: Connect) -> None:
+    server = start(features="hash_seconds = 0.3")
+    client = connect(server).log_in()
+    disk = Hanging()
+    (control,) = server.server._controls
+
+    def replace() -> None:
+        control.session.login.storage = disk  # type: ignore[assignment]
+
+    server.call(replace)
+    client.expect("HASH a", 451)
+    client.expect("NOOP", 200)
+    disk.answers.set()
     until(lambda: working(server) == 0)
 
 

@@ -275,6 +275,4 @@ class Session:
         """The control connection is gone: end the transfer and give everything back."""
         if self.job is not None:
             self.job.abort()
-        if self.long_work is not None:
-            self.long_work.interrupt()
         self.drop_endpoint()

@@ -26,7 +26,6 @@ __all__ = ["avbl", "mff", "mfmt", "site"]
 
 _C = ReplyCode
 _MODE = re.compile(r"[0-7]{3,4}", re.ASCII)
-_MODE_BITS = 0o777
 # File systems keep times more or less finely, FAT to two seconds.
 _COARSEST_SECONDS = 2.0
 
@@ -130,9 +129,7 @@ async def _change(session: Session, command: Command, name: str, facts: ChangedF
 
 
 def _apply(storage: Storage, path: str, facts: ChangedFacts) -> None:
-    """Check first, then change; undo what was changed when the rest fails. Blocks."""
-    if facts.unix_mode is not None and facts.unix_mode & ~_MODE_BITS:
-        raise PermissionDenied("only the permission bits 0 to 777 can be set")
+    """Change the mode, which a storage judges before it changes anything, then the time, or undo. Blocks."""
     before = storage.stat(path)
     if facts.unix_mode is not None:
         storage.set_mode(path, facts.unix_mode)
