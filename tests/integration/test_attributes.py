@@ -190,3 +190,12 @@ def test_avbl_tells_what_the_disk_has_left(server: LiveServer, client: RawClient
         assert abs(int(reply[4:]) - free) < 1 << 32
     client.expect("AVBL missing", 550)
     client.expect("AVBL ../../outside/x", 550)
+
+
+@pytest.mark.requirement("RX-AVBL", side="S")
+def test_avbl_is_no_more_than_the_quota_has_left(start: Start, connect: Connect) -> None:
+    server = start(account="quota_bytes = 100_000")
+    client = connect(server).log_in()
+    assert client.expect("AVBL", 213) == "213 100000"
+    assert client.upload("STOR a", bytes(60_000)).code == 226
+    assert client.expect("AVBL", 213) == "213 40000"
