@@ -319,3 +319,12 @@ def test_downloads_of_what_compresses_well_can_be_ended(server: LiveServer, clie
     client.send("ABOR")
     assert [client.read().code, client.read().code] == [426, 226]
     (server.root / "holes").unlink()
+
+
+def test_what_expands_beyond_the_quota_is_refused(start: Start, connect: Connect) -> None:
+    server = start(account="quota_bytes = 1_000_000")
+    client = connect(server).log_in()
+    client.expect("MODE Z", 200)
+    assert send(client, "STOR zeros", bomb(8)).code in (452, 552)
+    assert files(server) == set()
+    assert client.upload("STOR text", zlib.compress(TEXT[:900_000])).code == 226
