@@ -6,6 +6,7 @@ Must not compute any.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 __all__ = ["default_at_once", "memory_kib", "processors"]
@@ -23,10 +24,14 @@ def processors() -> int:
     return len(os.sched_getaffinity(0)) or 1
 
 
-def memory_kib() -> int:
-    """Return how much memory there is for this process: the machine's, or a container's limit below it."""
+def memory_kib(limits: Iterable[Path] = _CGROUP_LIMITS) -> int:
+    """Return how much memory there is for this process: the machine's, or a container's limit below it.
+
+    Args:
+        limits: Files that may hold such a limit, in bytes.
+    """
     found = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 1024
-    for path in _CGROUP_LIMITS:
+    for path in limits:
         try:
             limit = path.read_text(encoding="ascii").strip()
         except (OSError, UnicodeDecodeError):

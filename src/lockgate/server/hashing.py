@@ -85,7 +85,7 @@ class Turns:
         except asyncio.CancelledError:
             if turn.cancelled():
                 self._remove(key, turn)
-            else:
+            elif turn.exception() is None:
                 self.give_back()
             raise
         finally:

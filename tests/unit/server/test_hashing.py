@@ -151,6 +151,22 @@ def test_one_who_is_cancelled_takes_no_turn_along(given_first: bool) -> None:
     play(scene())
 
 
+def test_one_who_is_cancelled_when_refused_gives_no_turn_back() -> None:
+    async def scene() -> None:
+        crowd = Crowd(Turns(1))
+        await crowd.arrive("192.0.2.1/0", "192.0.2.1/1")
+        crowd.turns.refuse_all()
+        crowd.tasks["192.0.2.1/1"].cancel()
+        await asyncio.wait([crowd.tasks["192.0.2.1/1"]])
+        await crowd.arrive("192.0.2.1/2")
+        assert crowd.served == ["192.0.2.1/0"]
+        assert crowd.turns.waiting == 1
+        crowd.turns.refuse_all()
+        await asyncio.wait(crowd.tasks.values())
+
+    play(scene())
+
+
 def test_when_the_server_ends_all_who_wait_are_refused() -> None:
     async def scene() -> None:
         crowd = Crowd(Turns(1))
