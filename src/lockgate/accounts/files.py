@@ -1,4 +1,4 @@
-"""What an account may say of its files: whose new ones are, what is hidden.
+"""What an account may say of its files: how uploads are written, whose they are, what is hidden.
 
 Words only: nothing here touches a disk. Names of users and groups are looked up by whoever opens the home.
 """
@@ -8,7 +8,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["FileRules", "LinkRule"]
+__all__ = ["FileRules", "LinkRule", "UploadStyle"]
+
+
+class UploadStyle(StrEnum):
+    """When an upload shows under its name."""
+
+    ATOMIC = "atomic"
+    """When all of it has come, in one step."""
+    IN_PLACE = "in-place"
+    """At once: it is written under its name as it comes."""
 
 
 class LinkRule(StrEnum):
@@ -25,6 +34,7 @@ class FileRules:
     """An account's own words on its files; None: as the server's `[files]` says.
 
     Attributes:
+        uploads: When an upload shows.
         fsync: Synchronise file and directory before an upload is acknowledged.
         umask: Permission bits that new files and directories do not get, as octal text.
         owner: Who new files and directories belong to, a name or a number; "": the server's own user.
@@ -33,6 +43,7 @@ class FileRules:
         symlinks: What becomes of symbolic links.
     """
 
+    uploads: UploadStyle | None = None
     fsync: bool | None = None
     umask: str | None = None
     owner: str | None = None

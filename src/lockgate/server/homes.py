@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from lockgate.accounts.files import LinkRule
+from lockgate.accounts.files import LinkRule, UploadStyle
 from lockgate.errors import ConfigError
 from lockgate.storage.local import LocalStorage
 from lockgate.storage.settings import FileSettings
@@ -91,6 +91,7 @@ def file_settings(files: FilesConfig) -> FileSettings:
         ConfigError: There is no such user or group.
     """
     return FileSettings(
+        in_place=files.uploads is UploadStyle.IN_PLACE,
         fsync=files.fsync,
         umask=int(files.umask, 8),
         owner=user_number(files.owner) if files.owner else None,

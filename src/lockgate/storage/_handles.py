@@ -21,7 +21,7 @@ from ._tree import Descriptor
 from .base import OffsetBeyondEnd
 from .settings import FileSettings
 
-__all__ = ["LocalReader", "LocalWriter", "Upload"]
+__all__ = ["LocalReader", "LocalWriter", "Upload", "synchronise_folder"]
 
 _log = logging.getLogger(__name__)
 
@@ -194,7 +194,7 @@ class LocalWriter:
         # An older partial of this name is answered by this upload: resuming it would mix two files.
         upload.parts.drop(folder, upload.kept)
         if upload.files.fsync:
-            self._synchronise_folder()
+            synchronise_folder(folder)
         upload.folder.close()
 
     def discard(self, keep: bool = False) -> None:
@@ -291,11 +291,13 @@ class LocalWriter:
             os.fsync(self._opened.number)
         self._opened.close()
 
-    def _synchronise_folder(self) -> None:
-        # The file is published; a directory that cannot be opened for reading cannot be synchronised either.
-        try:
-            flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-            with Descriptor(os.open(b".", flags, dir_fd=self._upload.folder.number)) as number:
-                os.fsync(number)
-        except OSError as error:
-            _log.warning("! the directory of an upload was not synchronised: %s", error.strerror)
+
+def synchronise_folder(folder: int) -> None:
+    """Synchronise a directory that a file was published in; a failure goes to the log."""
+    # A directory that cannot be opened for reading cannot be synchronised either.
+    try:
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+        with Descriptor(os.open(b".", flags, dir_fd=folder)) as number:
+            os.fsync(number)
+    except OSError as error:
+        _log.warning("! the directory of an upload was not synchronised: %s", error.strerror)

@@ -9,14 +9,14 @@ import contextlib
 import os
 import stat
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from ._names import HiddenNames, from_bytes
 from ._tree import Descriptor
 from .usage import NOTHING, Holding, Usage
 
-__all__ = ["LocalPlace", "local_holdings", "usage_of"]
+__all__ = ["InPlacePlace", "LocalPlace", "local_holdings", "usage_of"]
 
 # os.scandir decodes with the locale's encoding; where that is not UTF-8 the octets are taken back out of it.
 _LOCALE_IS_UTF8: Final = sys.getfilesystemencoding().lower() in ("utf-8", "utf8")
@@ -50,6 +50,56 @@ class LocalPlace:
         """Give the descriptor back; may be called twice."""
         with contextlib.suppress(OSError):
             self._folder.close()
+
+
+class InPlacePlace:
+    """Where an upload under its own name is; see `UploadPlace`. It has a descriptor of its own.
+
+    Args:
+        folder: The directory; owned by this object.
+        opened: The status of the upload's file.
+        names: The name of the upload, and that of a part kept for it.
+        is_open: Says whether the upload has not ended yet: until then its file is the upload's own.
+    """
+
+    __slots__ = ("_folder", "_is_open", "_names", "_opened")
+
+    def __init__(
+        self,
+        folder: Descriptor,
+        opened: os.stat_result,
+        *,
+        names: tuple[bytes, bytes],
+        is_open: Callable[[], bool],
+    ) -> None:
+        self._folder = folder
+        self._opened = opened
+        self._names = names
+        self._is_open = is_open
+
+    def own(self) -> Usage:
+        """Return what the upload's file takes, while it is under way and has its name."""
+        found = self._named()
+        return _usage(found) if found is not None and self._is_own(found) else NOTHING
+
+    def around(self) -> Usage:
+        """Return what else stands under the name, and the part kept for it."""
+        found, kept = self._named(), usage_of(self._folder.number, self._names[1:])
+        return kept if found is None or self._is_own(found) else kept + _usage(found)
+
+    def close(self) -> None:
+        """Give the descriptor back; may be called twice."""
+        with contextlib.suppress(OSError):
+            self._folder.close()
+
+    def _named(self) -> os.stat_result | None:
+        try:
+            return os.stat(self._names[0], dir_fd=self._folder.number, follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+
+    def _is_own(self, found: os.stat_result) -> bool:
+        return self._is_open() and os.path.samestat(found, self._opened)
 
 
 def usage_of(folder: int, names: Iterable[bytes]) -> Usage:

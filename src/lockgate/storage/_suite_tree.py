@@ -18,7 +18,7 @@ from lockgate.errors import (
 )
 
 from ._names import HIDDEN_PREFIX
-from ._suite_tools import content, keep_partial, names, put, refused
+from ._suite_tools import content, names, put, refused
 from .base import EntryKind, EntryScan, OffsetBeyondEnd, ReadHandle, Storage, WriteHandle, WriteMode
 
 __all__ = ["TreeSuite"]
@@ -133,15 +133,6 @@ class TreeSuite:
         with refused(StorageError):
             reader.readinto(memoryview(bytearray(4)))
 
-    def test_a_reader_keeps_what_it_opened(self, storage: Storage) -> None:
-        put(storage, "/file", b"old")
-        buffer = bytearray(9)
-        with contextlib.closing(storage.open_read("/file")) as reader:
-            put(storage, "/file", b"replaced")
-            storage.remove("/file")
-            count = reader.readinto(memoryview(buffer))
-        assert bytes(buffer[:count]) == b"old"
-
     def test_only_files_are_read(self, storage: Storage) -> None:
         storage.make_directory("/folder")
         put(storage, "/file")
@@ -191,13 +182,6 @@ class TreeSuite:
             with refused(kind):
                 storage.remove_directory(path)
         storage.remove("/folder/file")
-        storage.remove_directory("/folder")
-        assert names(storage) == []
-
-    def test_a_directory_with_only_a_kept_partial_is_empty(self, storage: Storage) -> None:
-        storage.make_directory("/folder")
-        keep_partial(storage, "/folder/file", b"half")
-        assert names(storage, "/folder") == []
         storage.remove_directory("/folder")
         assert names(storage) == []
 
@@ -289,11 +273,6 @@ class TreeSuite:
             with refused(NameRejected):
                 storage.stat(f"/{name}")
         assert names(storage) == ["file"]
-
-    def test_the_longest_name_can_be_uploaded(self, storage: Storage) -> None:
-        put(storage, f"/{'a' * 255}", b"long")
-        keep_partial(storage, f"/{'b' * 255}", b"half")
-        assert (names(storage), storage.resumable_size(f"/{'b' * 255}")) == (["a" * 255], 4)
 
     def test_paths_that_are_not_normalised_lead_nowhere(self, storage: Storage) -> None:
         storage.make_directory("/folder")

@@ -19,6 +19,7 @@ from lockgate.errors import AlreadyExists, IsADirectory, PermissionDenied, Stora
 
 from ._existing import Existing
 from ._handles import LocalWriter, Upload
+from ._inplace import InPlaceWriter, begin_in_place
 from ._kept import KeptParts, kept_size
 from ._names import HiddenNames
 from ._tree import Descriptor, Tree, check_regular
@@ -47,7 +48,7 @@ class UploadSettings:
 
 def begin_upload(
     tree: Tree, settings: UploadSettings, path: str, *, mode: WriteMode, offset: int
-) -> LocalWriter:
+) -> LocalWriter | InPlaceWriter:
     """Begin an upload; see `Storage.open_write`. Raises `OSError` and storage errors."""
     parts = settings.names.new(path)
     if not parts:
@@ -69,9 +70,9 @@ def _begin(
     folder: Descriptor,
     mode: WriteMode,
     offset: int,
-) -> LocalWriter:
+) -> LocalWriter | InPlaceWriter:
     target = parts[-1]
-    existing = _look_at_target(tree, folder.number, parts)
+    existing = None if settings.files.in_place else _look_at_target(tree, folder.number, parts)
     if mode is WriteMode.CREATE_NEW and existing is not None:
         raise AlreadyExists(f"the name is taken: {shorten(path)}")
     replaced = existing if existing is not None and stat.S_ISREG(existing.st_mode) else None
@@ -89,6 +90,8 @@ def _begin(
         refusal=_refusal(existing, mode),
         files=settings.files,
     )
+    if settings.files.in_place:
+        return begin_in_place(upload, mode=mode, offset=offset)
     if mode not in (WriteMode.APPEND, WriteMode.RESUME):
         return _fresh(upload)
     wanted = offset if mode is WriteMode.RESUME else None

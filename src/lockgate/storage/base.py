@@ -286,6 +286,7 @@ class Storage(Protocol):
 
         Raises:
             IsADirectory: The path is a directory.
+            TargetBusy: An upload is written into the file in place; `rename` says so too.
         """
         ...
 

@@ -7,13 +7,28 @@ can do (links, devices, a disk's permissions): that belongs to its own tests.
 
 from __future__ import annotations
 
+from ._suite_atomic import AtomicSuite
+from ._suite_inplace import InPlaceSuite
 from ._suite_partials import PartialSuite, check_limit
 from ._suite_tools import content, keep_partial, names, put, refused
 from ._suite_tree import TreeSuite
 from ._suite_uploads import UploadSuite
 
-__all__ = ["StorageConformance", "check_limit", "content", "keep_partial", "names", "put", "refused"]
+__all__ = [
+    "InPlaceConformance",
+    "StorageConformance",
+    "check_limit",
+    "content",
+    "keep_partial",
+    "names",
+    "put",
+    "refused",
+]
 
 
-class StorageConformance(UploadSuite, PartialSuite, TreeSuite):
+class StorageConformance(UploadSuite, AtomicSuite, PartialSuite, TreeSuite):
     """All tests of the suite; subclass it and give it the fixture `storage`."""
+
+
+class InPlaceConformance(InPlaceSuite, UploadSuite, TreeSuite):
+    """The same for a storage whose uploads are written under their own names."""

@@ -33,6 +33,7 @@ from lockgate.errors import (
 from ._failures import Translated, storage_error
 from ._handles import LocalReader, LocalWriter
 from ._holdings import local_holdings, usage_of
+from ._inplace import InPlaceWriter, check_unwritten
 from ._kept import KEPT_LIMIT, KeptParts, kept_size
 from ._names import HIDDEN_PREFIX, HiddenNames, from_bytes, unique_name
 from ._openat2 import O_PATH
@@ -115,14 +116,14 @@ class LocalStorage:
             opened, status = self._tree.open_regular(parts)
             return LocalReader(opened, status.st_size, path=path)
 
-    def open_write(self, path: str, mode: WriteMode, *, offset: int = 0) -> LocalWriter:
-        """Begin an upload in a hidden file beside its target; see `Storage.open_write`."""
+    def open_write(self, path: str, mode: WriteMode, *, offset: int = 0) -> LocalWriter | InPlaceWriter:
+        """Begin an upload, in a hidden file beside its target or in place; see `Storage.open_write`."""
         if (offset and mode is not WriteMode.RESUME) or offset < 0:
             raise StorageError(f"offset {offset} does not go with {mode.value}")
         with Translated(path):
             return begin_upload(self._tree, self._uploads, path, mode=mode, offset=offset)
 
-    def create_unique(self, directory: str, prefix: str) -> tuple[str, LocalWriter]:
+    def create_unique(self, directory: str, prefix: str) -> tuple[str, LocalWriter | InPlaceWriter]:
         """Begin an upload under a new name (RFC 1123 section 4.1.2.9) and return name and upload."""
         for _ in range(_UNIQUE_ATTEMPTS):
             name = unique_name(prefix)
@@ -136,6 +137,7 @@ class LocalStorage:
         """Remove a file or a link, and a kept partial upload of that name."""
         parts = self._existing_name(path)
         with Translated(path), self._tree.folder(parts[:-1]) as folder:
+            self._check_unwritten(folder, parts[-1])
             os.unlink(parts[-1], dir_fd=folder)
             self.parts.drop(folder, self._names.kept(parts[-1]))
 
@@ -172,6 +174,8 @@ class LocalStorage:
         with Translated(target):
             new_folder = self._tree.folder(new[:-1])
         with old_folder as old_number, new_folder as new_number:
+            self._check_unwritten(old_number, old[-1])
+            self._check_unwritten(new_number, new[-1])
             try:
                 os.rename(old[-1], new[-1], src_dir_fd=old_number, dst_dir_fd=new_number)
             except OSError as error:
@@ -272,6 +276,10 @@ class LocalStorage:
         if not parts:
             raise PermissionDenied("the root itself cannot be renamed or removed")
         return parts
+
+    def _check_unwritten(self, folder: int, name: bytes) -> None:
+        if self._settings.in_place:
+            check_unwritten(folder, name)
 
     def _settle_folder(self, name: bytes, parent: int) -> None:
         """Give a new directory its mode, whatever the process's umask is, and its owner; or take it back."""

@@ -13,6 +13,7 @@ class FileSettings:
     """The choices of one `LocalStorage`.
 
     Attributes:
+        in_place: Uploads are written under their own name as they come; False: they show when they are whole.
         fsync: Synchronise each upload, file and directory, to the disk before it is acknowledged.
         umask: Permission bits that new files and directories do not get, 0 to 0o777.
         owner: The number of the user that new files and directories get; None: the process's own.
@@ -21,6 +22,7 @@ class FileSettings:
         follow_links: Symbolic links are followed while they stay inside; False: none is.
     """
 
+    in_place: bool = False
     fsync: bool = False
     umask: int = 0o027
     owner: int | None = None

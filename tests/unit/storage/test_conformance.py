@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,12 +10,19 @@ import pytest
 
 from lockgate.storage._openat2 import kernel_has_openat2
 from lockgate.storage.base import Storage
-from lockgate.storage.conformance import StorageConformance
+from lockgate.storage.conformance import InPlaceConformance, StorageConformance
 from lockgate.storage.ledger import Ledger
 from lockgate.storage.local import LocalStorage
 from lockgate.storage.memory import MemoryStorage
 from lockgate.storage.quota import Quota, QuotaStorage
 from lockgate.storage.settings import FileSettings
+
+BOTH_WAYS = [
+    pytest.param(
+        (True, False), marks=pytest.mark.skipif(not kernel_has_openat2(), reason="no openat2"), id="openat2"
+    ),
+    pytest.param((False, True), id="walk-fsync"),
+]
 
 
 @pytest.mark.skipif(not kernel_has_openat2(), reason="this kernel or sandbox has no openat2")
@@ -63,3 +71,26 @@ class TestQuotaStorage(StorageConformance):
             fresh.ensure_counted()
             assert kept == fresh.used
             with_what_is_there.close()
+
+
+@pytest.mark.parametrize("storage", BOTH_WAYS, indirect=True)
+class TestLocalStorageInPlace(InPlaceConformance):
+    @pytest.fixture
+    def storage(self, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Storage]:
+        use_openat2, fsync = request.param
+        settings = FileSettings(in_place=True, fsync=fsync)
+        with contextlib.closing(LocalStorage(tmp_path, settings, use_openat2=use_openat2)) as storage:
+            yield storage
+
+
+class TestQuotaStorageInPlace(InPlaceConformance):
+    @pytest.fixture
+    def storage(self, tmp_path: Path) -> Iterator[Storage]:
+        with contextlib.closing(LocalStorage(tmp_path, FileSettings(in_place=True))) as inner:
+            ledger = Ledger(inner)
+            yield QuotaStorage(inner, ledger, Quota(bytes=1 << 20, files=200))
+            kept = ledger.used
+        with contextlib.closing(LocalStorage(tmp_path)) as inner:
+            fresh = Ledger(inner)
+            fresh.ensure_counted()
+            assert kept == fresh.used

@@ -106,6 +106,7 @@ quota_files = 0                   # files and directories; 0: any
 
 # How files are kept. Any key may stand in an [[account]] too, for this account alone. See docs/files.md.
 [files]
+uploads = "atomic"                # atomic (shown when whole) | in-place (written under their name as they come)
 fsync = false                     # 226 only when file and directory are on the disk, not in its caches
 umask = "027"                     # octal: what others may not do with new files and directories
 owner = ""                        # whose they are, name or number; "": the server's own user

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
-from lockgate.accounts.files import FileRules, LinkRule
+from lockgate.accounts.files import FileRules, LinkRule, UploadStyle
 from lockgate.errors import shorten
 
 from .fields import Bool, Section
@@ -53,12 +53,14 @@ def _patterns(value: object) -> object:
 _Umask = Annotated[str, BeforeValidator(_umask)]
 _Who = Annotated[str, BeforeValidator(_who)]
 _Patterns = Annotated[tuple[str, ...], BeforeValidator(_patterns)]
+_UploadStyle = Annotated[UploadStyle, Field(strict=False)]
 _LinkRule = Annotated[LinkRule, Field(strict=False)]
 
 
 class FilesConfig(Section):
-    """`[files]`: whose files are, what is hidden, how sure an upload is on the disk."""
+    """`[files]`: how uploads are written, whose files are, what is hidden."""
 
+    uploads: _UploadStyle = UploadStyle.ATOMIC
     fsync: Bool = False
     umask: _Umask = "027"
     owner: _Who = ""
@@ -70,6 +72,7 @@ class FilesConfig(Section):
 class FileOverrides(Section):
     """The keys of `[files]` where they stand in an account; None: not said there."""
 
+    uploads: _UploadStyle | None = None
     fsync: Bool | None = None
     umask: _Umask | None = None
     owner: _Who | None = None
