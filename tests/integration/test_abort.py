@@ -226,4 +226,4 @@ def test_a_client_that_closes_control_during_a_transfer_frees_everything(
     client.sock.close()
     until(lambda: aborted_everywhere(server))
     until(lambda: server.call(lambda: server.server.data_budget.count) == 0)
-    until(lambda: server.call(lambda: server.server.admission.count) == 0)
+    until(lambda: server.call(lambda: server.server.door.admission.count) == 0)

@@ -44,7 +44,7 @@ def test_a_client_that_leaves_while_its_file_is_being_opened_keeps_nothing(
         client.send(command)
         until(lambda: server.server.helpers._waiting)
         client.close()
-        until(lambda: server.call(lambda: server.server.admission.count) == 0)
+        until(lambda: server.call(lambda: server.server.door.admission.count) == 0)
     until(lambda: not server.server._tasks)
     assert server.call(lambda: server.server.data_budget.count) == 0
     assert hidden_files(server.root) == []

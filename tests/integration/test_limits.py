@@ -25,7 +25,7 @@ CLEAR = 'control = "optional"\ndata = "optional"'
 
 def sessions(server: LiveServer) -> int:
     """How many control connections the server has."""
-    return server.call(lambda: server.server.admission.count)
+    return server.call(lambda: server.server.door.admission.count)
 
 
 @pytest.mark.requirement("R1123-c", "RSEC-dos-a", side="S")
@@ -169,6 +169,7 @@ class HeldAccounts:
     def __init__(self, store: AccountStore) -> None:
         self.gate = threading.Event()
         self.find = store.find
+        self.recall_password = store.recall_password
         self._check = store.check_password
 
     def check_password(self, name: str, password: str) -> Account | None:

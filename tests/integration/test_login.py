@@ -97,7 +97,7 @@ def test_a_wrong_password_is_answered_late_and_only_its_own_session_waits(
 ) -> None:
     server = start()
     slow = LoginThrottle(ThrottleLimits(first_seconds=3600.0, longest_seconds=3600.0))
-    server.call(lambda: setattr(server.server, "throttle", slow))
+    server.call(lambda: setattr(server.server.door, "throttle", slow))
     guesser = connect(server)
     guesser.auth()
     guesser.expect("USER alice", 331)
@@ -122,7 +122,7 @@ def test_guesses_count_over_sessions_of_one_address(start: Start, connect: Conne
         client.auth()
         client.expect("USER alice", 331)
         client.expect("PASS wrong", 530)
-    assert server.call(lambda: len(server.server.throttle)) == 1
+    assert server.call(lambda: len(server.server.door.throttle)) == 1
 
 
 @pytest.mark.requirement("R2577-7-a", side="S")

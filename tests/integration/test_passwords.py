@@ -36,7 +36,7 @@ def start(start: Start) -> Start:
     def start_one(**changes: str) -> LiveServer:
         server = start(**changes)
         limits = ThrottleLimits(first_seconds=0, longest_seconds=0)
-        server.call(lambda: setattr(server.server, "throttle", LoginThrottle(limits)))
+        server.call(lambda: setattr(server.server.door, "throttle", LoginThrottle(limits)))
         return server
 
     return start_one
@@ -175,7 +175,7 @@ def test_a_client_that_leaves_before_its_turn_costs_no_hash(start: Start, connec
     client.send("PASS wrong")
     until(lambda: turns.waiting == 1)
     client.close()
-    until(lambda: server.call(lambda: server.server.admission.count) == 0)
+    until(lambda: server.call(lambda: server.server.door.admission.count) == 0)
     server.call(lambda: turns.resize(1))
     assert log_in(connect(server), USER, PASSWORD) == 230
     assert len(calls) == 1

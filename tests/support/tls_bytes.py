@@ -146,7 +146,7 @@ def eventually(check: Callable[[], bool], seconds: float = 10.0) -> None:
 def forgiving(server: LiveServer) -> LiveServer:
     """Let a server hold no answer back after wrong passwords: the delays have tests of their own."""
     quick = ThrottleLimits(first_seconds=0.0, longest_seconds=0.0)
-    server.call(lambda: setattr(server.server, "throttle", LoginThrottle(quick)))
+    server.call(lambda: setattr(server.server.door, "throttle", LoginThrottle(quick)))
     return server
 
 

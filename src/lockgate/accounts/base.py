@@ -125,6 +125,7 @@ class Account:
         certificate_uri: A URI that must be among them. "": no rule.
         certificate_fingerprint: SHA-256 fingerprints, 64 hexadecimal digits in small letters; it must have
             one of them. Empty: no rule.
+        sessions: Most sessions at once; 0: any number, None: as the server says.
         files: How its files are kept, where it is not as the server says.
         allowance: How much it may store and how fast it may be, where it is not as the server says.
     """
@@ -137,6 +138,7 @@ class Account:
     certificate_email: str = ""
     certificate_uri: str = ""
     certificate_fingerprint: tuple[str, ...] = ()
+    sessions: int | None = None
     files: FileRules = field(default_factory=FileRules)
     allowance: Allowance = field(default_factory=Allowance)
     control: Protection | None = None

@@ -116,6 +116,7 @@ class ControlConnection(asyncio.BufferedProtocol):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         # The Data Mark that old clients send as urgent data stays in the stream, where lines.py drops it.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
+        kernel.keep_alive(sock)
         self._transport.set_write_buffer_limits(high=_WRITE_HIGH_BYTES)
         peer = self._transport.get_extra_info("peername")
         # A client that is gone already has no name any more.
@@ -126,7 +127,6 @@ class ControlConnection(asyncio.BufferedProtocol):
         self.session = Session(self)
         reason = self.server.enter(self)
         if reason:
-            record("refused", peer=self.peer_address, reason=reason)
             if self.listener.is_implicit:
                 self._transport.close()
             else:
@@ -178,6 +178,8 @@ class ControlConnection(asyncio.BufferedProtocol):
     def pause_writing(self) -> None:
         """The client does not read its replies: run nothing more, and give up after the stall limit."""
         self._write_blocked = True
+        # TLS answers some records by itself: who reads nothing shall not make it answer more and more.
+        self._transport.pause_reading()
         seconds = self.server.config.limits.stall_seconds
         self._stall = self.server.loop.call_later(seconds, self._write_stalled)
 
@@ -187,6 +189,7 @@ class ControlConnection(asyncio.BufferedProtocol):
         if self._stall is not None:
             self._stall.cancel()
             self._stall = None
+        self._read_on()
         self._wake()
 
     @property
@@ -246,8 +249,7 @@ class ControlConnection(asyncio.BufferedProtocol):
                     turn_ends = loop.time() + _TURN_SECONDS
                 event = None if self._write_blocked else self.core.next_event()
             self._last_activity = loop.time()
-            if not self._closing and self.core.wants_data:
-                self._transport.resume_reading()
+            self._read_on()
         except Exception:
             # A command without its reply: no later one could be told apart from it.
             _logger.exception("%s ! internal error", self.session)
@@ -256,6 +258,10 @@ class ControlConnection(asyncio.BufferedProtocol):
             self._serving = False
         # What came while the last reply was made.
         self._wake()
+
+    def _read_on(self) -> None:
+        if not self._closing and not self._write_blocked and self.core.wants_data:
+            self._transport.resume_reading()
 
     async def _serve_one(self, event: Event) -> None:
         if isinstance(event, CommandRefused):
@@ -429,10 +435,17 @@ class ControlConnection(asyncio.BufferedProtocol):
 
     def shut_down(self) -> None:
         """End the session politely: 421 and close. A running transfer should be over."""
+        self._dismiss("The server is shutting down.")
+
+    def make_room(self) -> None:
+        """End a session that has not logged in: too many have not, and most come from its address."""
+        self._dismiss("Too many sessions that have not logged in.")
+
+    def _dismiss(self, reason: str) -> None:
         if self._secured.is_quiet:
-            self.reply(Reply.of(ReplyCode.NOT_AVAILABLE, "The server is shutting down."))
+            self.reply(Reply.of(ReplyCode.NOT_AVAILABLE, reason))
         else:
-            self._drop("shutting down")
+            self._drop(reason)
 
     def _close(self, reason: str) -> None:
         """Close with everything sent, close_notify included, and without a RST that could destroy it."""

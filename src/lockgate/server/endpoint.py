@@ -53,6 +53,7 @@ Opener = Callable[[], DataStream]
 
 _HELLO_BYTES = 16 * 1024
 _TICKET_SECONDS = 0.25
+_NOBODY_CAME = "nobody connected to the passive port in time"
 
 
 class Endpoint(ABC):
@@ -184,14 +185,18 @@ class PassiveEndpoint(Endpoint):
         self._early: Future[DataStream] | None = None
         self._accepted: asyncio.Future[None] = self._loop.create_future()
         self._loop.add_reader(listener, self._accept)
+        # A port that nobody comes to is given back, whether a command waits for it or not.
+        seconds = session.server.config.limits.data_open_seconds
+        self._expiry = self._loop.call_later(seconds, self._expire)
 
     async def open(self, direction: Direction) -> Opener:
         """Wait for the client's TCP connection."""
+        self._expiry.cancel()
         limit = self._session.server.config.limits.data_open_seconds
         try:
             await asyncio.wait_for(asyncio.shield(self._accepted), limit)
         except TimeoutError:
-            raise NotOpened("nobody connected to the passive port in time") from None
+            raise NotOpened(_NOBODY_CAME) from None
         private = self._session.is_private
         if self._early is not None:
             stream = await asyncio.wrap_future(self._early)
@@ -258,8 +263,15 @@ class PassiveEndpoint(Endpoint):
         self._loop.remove_reader(sock)
         return sock
 
+    def _expire(self) -> None:
+        self._close_listener()
+        if not self._accepted.done():
+            self._accepted.set_exception(NotOpened(_NOBODY_CAME))
+
     def _close_listener(self) -> None:
+        self._expiry.cancel()
         if self._listener is not None:
+            self._session.server.data_budget.stop_listening(self._session.control.peer_address)
             self._loop.remove_reader(self._listener)
             self._listener.close()
             self._listener = None

@@ -63,10 +63,13 @@ class Job:
     __slots__ = (
         "_endpoint",
         "_interrupt",
+        "_is_moving",
+        "_is_too_slow",
         "_move",
         "_path",
         "_session",
         "_settle",
+        "_watcher",
         "command",
         "direction",
         "finished",
@@ -91,6 +94,9 @@ class Job:
         self._move = move
         self._settle = settle
         self._interrupt = interrupt
+        self._is_moving = False
+        self._is_too_slow = False
+        self._watcher: asyncio.TimerHandle | None = None
         self.command = command
         self.direction = direction
         self.finished = asyncio.Event()
@@ -153,6 +159,7 @@ class Job:
         except (TransferError, TlsError) as error:
             # Before any worker had it: the rest is settled now.
             return await self._submit_settle(failure(error))
+        self._watch()
         try:
             return await asyncio.wrap_future(work)
         except Exception as error:
@@ -161,6 +168,21 @@ class Job:
             return Outcome(
                 OutcomeStatus.STORAGE_FAILED, self.moved_bytes, error=error, detail="internal error"
             )
+        finally:
+            if self._watcher is not None:
+                self._watcher.cancel()
+
+    def _watch(self) -> None:
+        seconds = self._session.server.config.limits.stall_seconds
+        self._watcher = self._session.server.loop.call_later(seconds, self._watch_from, self.moved_bytes)
+
+    def _watch_from(self, moved: int) -> None:
+        """End a transfer that crawls: a byte now and then would hold its thread and its place for ever."""
+        if self._is_moving and self.moved_bytes - moved < self._session.server.config.limits.stall_bytes:
+            self._is_too_slow = True
+            self.abort()
+            return
+        self._watch()
 
     async def _submit_settle(self, outcome: Outcome) -> Outcome:
         server = self._session.server
@@ -180,7 +202,11 @@ class Job:
             self._settled(Outcome(OutcomeStatus.RESET, detail="internal error"))
             raise
         try:
+            self._is_moving = True
             outcome = _judged(self._move(stream, self._count))
+            self._is_moving = False
+            if self._is_too_slow and outcome.status is OutcomeStatus.ABORTED:
+                outcome = dataclasses.replace(outcome, status=OutcomeStatus.STALLED)
         except BaseException:
             self._settled(Outcome(OutcomeStatus.RESET, detail="internal error"))
             raise

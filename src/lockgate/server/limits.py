@@ -1,27 +1,37 @@
-"""How many sessions and data endpoints there may be; counts only, must not close anything itself."""
+"""How many sessions and data endpoints there may be; counts only, must not close anything itself.
+
+An IPv6 client has a whole /64 to itself, so that is what counts as one address.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, OrderedDict
+from collections.abc import Callable
+from typing import Generic, TypeVar
 
-__all__ = ["Admission", "DataBudget"]
+from lockgate.accounts.throttle import client_network
+
+__all__ = ["Admission", "ConnectionRate", "DataBudget", "Repeats", "Waiting"]
+
+_T = TypeVar("_T")
 
 
 class Admission:
-    """Counts control connections, in all and by address. Used on the event loop only.
+    """Counts control connections, in all, by address and by account. Used on the event loop only.
 
     Args:
         sessions: Most connections at once.
         per_address: Most connections of one address at once.
     """
 
-    __slots__ = ("_by_address", "_count", "per_address", "sessions")
+    __slots__ = ("_by_account", "_by_address", "_count", "per_address", "sessions")
 
     def __init__(self, sessions: int, per_address: int) -> None:
         self.sessions = sessions
         self.per_address = per_address
         self._count = 0
         self._by_address: Counter[str] = Counter()
+        self._by_account: Counter[str] = Counter()
 
     @property
     def count(self) -> int:
@@ -34,20 +44,141 @@ class Admission:
         Those who may not stay are not counted: one address that comes again and again must not fill the house
         with connections that are being closed.
         """
+        key = client_network(address)
         if self._count >= self.sessions:
             return "Too many sessions; try again later."
-        if self._by_address[address] >= self.per_address:
+        if self._by_address[key] >= self.per_address:
             return "Too many sessions from your address."
         self._count += 1
-        self._by_address[address] += 1
+        self._by_address[key] += 1
         return ""
 
     def leave(self, address: str) -> None:
         """Count out a connection that was counted."""
         self._count -= 1
-        self._by_address[address] -= 1
-        if self._by_address[address] <= 0:
-            del self._by_address[address]
+        _take_one(self._by_address, client_network(address))
+
+    def log_in(self, account: str, limit: int) -> bool:
+        """Count a session of an account; False when it has `limit` already (0: any number)."""
+        if 0 < limit <= self._by_account[account]:
+            return False
+        self._by_account[account] += 1
+        return True
+
+    def log_out(self, account: str) -> None:
+        """Count out a session of an account that was counted."""
+        _take_one(self._by_account, account)
+
+
+def _take_one(counts: Counter[str], key: str) -> None:
+    counts[key] -= 1
+    if counts[key] <= 0:
+        del counts[key]
+
+
+class Waiting(Generic[_T]):
+    """Those that have not logged in yet, by address; the heaviest address makes room. Event loop only.
+
+    So a crowd that never logs in keeps nobody out: whoever comes from another address takes the place of the
+    crowd's oldest.
+
+    Args:
+        limit: Most of them at once.
+    """
+
+    __slots__ = ("_by_network", "_count", "limit")
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._count = 0
+        self._by_network: dict[str, OrderedDict[_T, None]] = {}
+
+    def __len__(self) -> int:
+        return self._count
+
+    def add(self, address: str, one: _T) -> _T | None:
+        """Add one, and return the one that has to go for it: the oldest of the address that has most."""
+        self._by_network.setdefault(client_network(address), OrderedDict())[one] = None
+        self._count += 1
+        if self._count <= self.limit:
+            return None
+        heaviest = max(self._by_network, key=lambda network: len(self._by_network[network]))
+        return next(iter(self._by_network[heaviest]))
+
+    def remove(self, address: str, one: _T) -> None:
+        """Take one out; nothing happens when it is out already."""
+        network = client_network(address)
+        crowd = self._by_network.get(network)
+        if crowd is None or one not in crowd:
+            return
+        del crowd[one]
+        self._count -= 1
+        if not crowd:
+            del self._by_network[network]
+
+
+class ConnectionRate:
+    """How fast one address may connect: a token bucket each, of a tenth of a minute's connections.
+
+    Args:
+        per_minute: Connections a minute; 0: any number.
+        clock: A monotonic clock in seconds.
+    """
+
+    __slots__ = ("_buckets", "_clock", "per_minute")
+
+    _REMEMBERED = 10_000
+
+    def __init__(self, per_minute: int, *, clock: Callable[[], float]) -> None:
+        self.per_minute = per_minute
+        self._clock = clock
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def take(self, address: str) -> bool:
+        """Count a connection; False when the address connects too fast."""
+        if not self.per_minute:
+            return True
+        key, now = client_network(address), self._clock()
+        burst = max(self.per_minute / 10, 1.0)
+        tokens, since = self._buckets.get(key, (burst, now))
+        tokens = min(burst, tokens + (now - since) * self.per_minute / 60)
+        is_allowed = tokens >= 1
+        self._buckets[key] = (tokens - 1 if is_allowed else tokens, now)
+        self._buckets.move_to_end(key)
+        if len(self._buckets) > self._REMEMBERED:
+            self._buckets.popitem(last=False)
+        return is_allowed
+
+
+class Repeats:
+    """Keeps a log short when one thing happens again and again: when to say so, and how often it was.
+
+    Args:
+        seconds: How long nothing more is said of one thing.
+        clock: A monotonic clock in seconds.
+    """
+
+    __slots__ = ("_clock", "_seconds", "_told")
+
+    _REMEMBERED = 1000
+
+    def __init__(self, seconds: float, *, clock: Callable[[], float]) -> None:
+        self._seconds = seconds
+        self._clock = clock
+        self._told: OrderedDict[str, tuple[float, int]] = OrderedDict()
+
+    def count(self, what: str) -> int:
+        """Count an event; return how many there were since the last that was told, or 0: say nothing."""
+        now = self._clock()
+        told_at, silent = self._told.get(what, (float("-inf"), 0))
+        if now - told_at < self._seconds:
+            self._told[what] = (told_at, silent + 1)
+            return 0
+        self._told[what] = (now, 0)
+        self._told.move_to_end(what)
+        if len(self._told) > self._REMEMBERED:
+            self._told.popitem(last=False)
+        return silent + 1
 
 
 class DataBudget:
@@ -57,11 +188,12 @@ class DataBudget:
         transfers: Most endpoints at once.
     """
 
-    __slots__ = ("count", "transfers")
+    __slots__ = ("_listening", "count", "transfers")
 
     def __init__(self, transfers: int) -> None:
         self.transfers = transfers
         self.count = 0
+        self._listening: Counter[str] = Counter()
 
     def take(self) -> bool:
         """Count one endpoint; False when there are too many (it is not counted then)."""
@@ -74,3 +206,18 @@ class DataBudget:
         """Count one endpoint out."""
         assert self.count > 0
         self.count -= 1
+
+    def listen(self, address: str, ports: int) -> bool:
+        """Count a passive port that is open; False when the address has its share of `ports` (0: any number).
+
+        One address gets half of a range, and one port at least, so that it cannot use up the range.
+        """
+        key = client_network(address)
+        if ports and self._listening[key] >= max(ports // 2, 1):
+            return False
+        self._listening[key] += 1
+        return True
+
+    def stop_listening(self, address: str) -> None:
+        """Count an open passive port out."""
+        _take_one(self._listening, client_network(address))

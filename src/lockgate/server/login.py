@@ -93,6 +93,8 @@ async def enter(session: Session, account: Account, done: Reply, *, by: str) -> 
     except (ConfigError, StorageError) as error:
         _logger.error("%s ! %s cannot log in: %s", session, shorten(account.name), error)  # noqa: TRY400
         return Reply.of(_C.LOCAL_ERROR, "Your files cannot be opened on the server; its operator can help.")
+    if not session.server.door.log_in(session.control, account):
+        return Reply.of(_C.NOT_AVAILABLE, "Too many sessions of this account; closing.")
     session.log_in(account, storage)
     record(
         "login",

@@ -15,7 +15,6 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lockgate.accounts.throttle import LoginThrottle
 from lockgate.errors import LockgateError
 from lockgate.protocol.replies import Reply, ReplyCode
 from lockgate.transfer.ports import PortRange
@@ -26,11 +25,12 @@ from .certificates import CertificateKeeper
 from .cleaning import PartialCleaner
 from .config import Config, ListenerTls, accounts, load_config
 from .control import ControlConnection
+from .door import Door
 from .hashing import PasswordChecks
 from .homes import Homes
-from .limits import Admission, DataBudget
+from .limits import DataBudget
 from .listener import ListenerState, place_of
-from .listening import Acceptor, open_sockets, raise_descriptor_limit, sessions_that_fit
+from .listening import Acceptor, open_sockets, raise_descriptor_limit
 from .quotas import Quotas
 from .rates import Rates
 
@@ -104,9 +104,7 @@ class Server:
         self.passwords = PasswordChecks(config)
         self.accounts: AccountStore = accounts(config, self.passwords.checker)
         self.name_key = secrets.token_bytes(16)
-        self.throttle = LoginThrottle()
-        sessions = sessions_that_fit(config.limits.sessions)
-        self.admission = Admission(sessions, config.limits.sessions_per_address)
+        self.door = Door(config.limits, clock=self.loop.time)
         self.data_budget = DataBudget(config.limits.transfers)
         self.passive_ports = PortRange.parse(config.passive.ports)
         # The budget bounds the work; the queue is for the moment until a thread that is done says so.
@@ -153,9 +151,7 @@ class Server:
     def enter(self, control: ControlConnection) -> str:
         """Count a new connection; return why it may not stay, or ""."""
         self._controls.add(control)
-        return (
-            "The server is shutting down." if self.is_draining else self.admission.enter(control.peer_address)
-        )
+        return "The server is shutting down." if self.is_draining else self.door.enter(control)
 
     def leave(self, control: ControlConnection) -> None:
         """Count a connection out."""
@@ -163,7 +159,7 @@ class Server:
         if self._leave_hook is not None:
             self._leave_hook.set()
         if control.is_admitted:
-            self.admission.leave(control.peer_address)
+            self.door.leave(control)
 
     def has(self, control: ControlConnection) -> bool:
         """Return whether a connection is still there."""
@@ -221,8 +217,7 @@ class Server:
         # What is remembered of a password that was changed, or of an account that is gone.
         store.forget_others()
         self.passive_ports = PortRange.parse(config.passive.ports)
-        self.admission.sessions = sessions_that_fit(config.limits.sessions)
-        self.admission.per_address = config.limits.sessions_per_address
+        self.door.reconfigure(config.limits)
         transfers = self.data_budget.transfers = config.limits.transfers
         self.workers.resize(transfers, queue_limit=transfers)
         self.digesters.resize(config.features.hash_jobs, queue_limit=_DIGEST_QUEUE)

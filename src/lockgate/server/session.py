@@ -102,6 +102,7 @@ class Session:
     """
 
     __slots__ = (
+        "_counted",
         "control",
         "endpoint",
         "failed_logins",
@@ -120,6 +121,7 @@ class Session:
         self.number = next(_numbers)
         self.parameters = Parameters()
         self.login = LoginState()
+        self._counted: Account | None = None
         self.tls = TlsState()
         self.endpoint: Endpoint | None = None
         self.job: Job | None = None
@@ -204,6 +206,7 @@ class Session:
         """Forget login and parameters: AUTH and REIN (RFC 4217 §4.2, §13). TLS is for the corridor."""
         self.drop_endpoint()
         self.parameters = Parameters()
+        self._count_out()
         self.login = LoginState()
         if not self.control.core.state.is_protected:
             # After CCC the old TLS counts for data until here; on what is in clear it names nobody.
@@ -212,6 +215,7 @@ class Session:
 
     def log_in(self, account: Account, storage: Storage) -> None:
         """Take an account, its files and its policy."""
+        self._counted = account
         self.login.account = account
         self.login.storage = storage
         self.login.rates = self.server.rates.for_session(account)
@@ -220,6 +224,11 @@ class Session:
         self.control.core.policy = self.control.listener.gate_policy_for(account)
         if self.tls.binding is not None:
             self.tls.binding.reuse_policy = self.control.listener.session_reuse_for(account)
+
+    def _count_out(self) -> None:
+        counted, self._counted = self._counted, None
+        if counted is not None:
+            self.server.door.log_out(counted)
 
     def choose_host(self, name: str) -> None:
         """Take the host that HOST named; a login that was begun starts anew (RFC 7151 §3)."""
@@ -276,3 +285,5 @@ class Session:
         if self.job is not None:
             self.job.abort()
         self.drop_endpoint()
+        # The login itself stays: a job that is ending still tells whose it was.
+        self._count_out()

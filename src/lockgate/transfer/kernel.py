@@ -19,6 +19,7 @@ __all__ = [
     "block_with_limit",
     "bytes_moved",
     "is_gone",
+    "keep_alive",
     "set_no_delay",
     "unacknowledged_bytes",
     "unblock",
@@ -36,6 +37,18 @@ def set_no_delay(sock: socket.socket) -> None:
     """Switch Nagle's algorithm off: with it TLS handshakes fall from 900 to 22 a second (delayed ACKs)."""
     with contextlib.suppress(OSError):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def keep_alive(sock: socket.socket) -> None:
+    """Let the kernel ask a silent peer whether it is still there, and end the connection when it is not.
+
+    It asks after a minute, so that firewalls do not forget a control connection during a long transfer, and
+    gives up after four answers that did not come in a minute more.
+    """
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 15)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 4)
 
 
 def block_with_limit(sock: socket.socket, seconds: float) -> None:

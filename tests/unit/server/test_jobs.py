@@ -12,6 +12,7 @@ import pytest
 
 from lockgate.errors import HandshakeFailed, NoSpace
 from lockgate.protocol.commands import Command
+from lockgate.server.config import Config
 from lockgate.server.jobs import Job
 from lockgate.server.session import Direction
 from lockgate.storage.base import WriteCancelled
@@ -96,7 +97,12 @@ def run_job(
 
     async def run() -> int:
         with Workers(2) as threads:
-            server = SimpleNamespace(workers=workers or threads, helpers=helpers or threads)
+            server = SimpleNamespace(
+                workers=workers or threads,
+                helpers=helpers or threads,
+                loop=asyncio.get_running_loop(),
+                config=Config(),
+            )
             session = FakeSession(endpoint, server)
             job = Job(
                 session,  # type: ignore[arg-type]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lockgate.server.limits import Admission, DataBudget
+from lockgate.server.limits import Admission, ConnectionRate, DataBudget, Repeats, Waiting
 
 
 def test_sessions_are_counted_in_all() -> None:
@@ -48,3 +48,88 @@ def test_the_data_budget_ends_and_comes_back() -> None:
 def test_giving_back_what_was_not_taken_is_a_mistake() -> None:
     with pytest.raises(AssertionError):
         DataBudget(1).give_back()
+
+
+def test_an_ipv6_network_counts_as_one_address() -> None:
+    admission = Admission(sessions=9, per_address=1)
+    assert admission.enter("2001:db8::1") == ""
+    assert "your address" in admission.enter("2001:db8::2")
+    assert admission.enter("2001:db8:0:1::1") == ""
+    admission.leave("2001:db8::1")
+    assert admission.enter("2001:db8::3") == ""
+
+
+def test_sessions_are_counted_by_account() -> None:
+    admission = Admission(sessions=9, per_address=9)
+    assert admission.log_in("alice", 1)
+    assert not admission.log_in("alice", 1)
+    assert admission.log_in("bob", 1)
+    assert admission.log_in("carol", 0)
+    assert admission.log_in("carol", 0)
+    admission.log_out("alice")
+    assert admission.log_in("alice", 1)
+
+
+def test_the_address_with_the_most_waiting_makes_room_by_its_oldest() -> None:
+    waiting: Waiting[int] = Waiting(3)
+    assert [waiting.add("192.0.2.1", number) for number in (1, 2, 3)] == [None, None, None]
+    assert waiting.add("192.0.2.2", 4) == 1
+    waiting.remove("192.0.2.1", 1)
+    assert len(waiting) == 3
+    waiting.remove("192.0.2.1", 1)  # it is out already
+    assert len(waiting) == 3
+    assert waiting.add("192.0.2.1", 5) == 2
+
+
+class Clock:
+    """Time that stands still until a test moves it."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_an_address_connects_so_fast_and_no_faster() -> None:
+    clock = Clock()
+    rate = ConnectionRate(60, clock=clock)
+    assert [rate.take("192.0.2.1") for _ in range(8)] == [True] * 6 + [False] * 2
+    assert rate.take("192.0.2.2")
+    clock.now += 2
+    assert [rate.take("192.0.2.1") for _ in range(3)] == [True, True, False]
+
+
+def test_a_rate_of_nothing_is_no_limit() -> None:
+    rate = ConnectionRate(0, clock=Clock())
+    assert all(rate.take("192.0.2.1") for _ in range(10_000))
+
+
+def test_the_rates_of_many_addresses_are_forgotten() -> None:
+    rate = ConnectionRate(60, clock=Clock())
+    for number in range(20_000):
+        rate.take(f"192.0.{number // 256}.{number % 256}")
+    assert len(rate._buckets) == 10_000
+
+
+def test_what_repeats_is_told_now_and_then_with_its_number() -> None:
+    clock = Clock()
+    repeats = Repeats(10, clock=clock)
+    assert [repeats.count("a") for _ in range(4)] == [1, 0, 0, 0]
+    assert repeats.count("b") == 1
+    clock.now += 10
+    assert repeats.count("a") == 4
+    for number in range(3000):
+        repeats.count(f"{number}")
+    assert len(repeats._told) == 1000
+
+
+def test_one_address_gets_half_of_the_passive_ports() -> None:
+    budget = DataBudget(99)
+    assert [budget.listen("192.0.2.1", 5) for _ in range(3)] == [True, True, False]
+    assert budget.listen("192.0.2.2", 5)
+    budget.stop_listening("192.0.2.1")
+    assert budget.listen("192.0.2.1", 5)
+    assert budget.listen("192.0.2.3", 1)
+    assert not budget.listen("192.0.2.3", 1)
+    assert all(budget.listen("192.0.2.4", 0) for _ in range(50))

@@ -14,7 +14,7 @@ from lockgate.errors import AccountError, ConfigError, shorten
 from lockgate.tls.identity import parse_subject
 from lockgate.tls.pins import parse_pin
 
-from .fields import PathValue, Section
+from .fields import PathValue, Section, Whole
 from .files import FILE_KEYS, FileOverrides
 from .policy import POLICY_KEYS, PolicyOverrides
 from .rates import ALLOWANCE_KEYS, AllowanceOverrides
@@ -73,6 +73,7 @@ class AccountConfig(PolicyOverrides, FileOverrides, AllowanceOverrides):
     certificate_email: str = ""
     certificate_uri: str = ""
     certificate_fingerprint: _Fingerprints = ()
+    sessions: Whole | None = None
     permissions: Permission = Field(default_factory=Permission.everything)
 
     _read_permissions = field_validator("permissions", mode="before")(_permissions)
@@ -147,6 +148,7 @@ class AccountConfig(PolicyOverrides, FileOverrides, AllowanceOverrides):
                 home=self.home,
                 permissions=self.permissions,
                 password_hash=self.password_hash or None,
+                sessions=self.sessions,
                 files=FileRules(**{key: getattr(self, key) for key in FILE_KEYS}),
                 allowance=Allowance(**{key: getattr(self, key) for key in ALLOWANCE_KEYS}),
                 **given,

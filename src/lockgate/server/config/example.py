@@ -94,6 +94,13 @@ data_open_seconds = 30            # for the data connection to come about
 stall_seconds = 120               # without a byte moving on a data connection
 drain_seconds = 30                # for running transfers when the server ends; a second signal ends them
 login_attempts = 3                # then the session ends
+lockout_failures_per_address = 50 # wrong passwords of one address, then 421 for a while; 0: never
+lockout_failures_per_account = 20 # for one name from where it never logged in, then all fail there; 0: never
+lockout_seconds = 900             # how long, and after how long without a failure they are forgotten
+sessions_before_login = 1000      # more: the address with the most of them loses its oldest
+sessions_per_account = 0          # 0: any number; an [[account]] may say sessions = N
+connections_per_minute = 3000     # of one address, a tenth of it at once; 0: any number
+stall_bytes = 1024                # a transfer that moves less within stall_seconds stands still
 upload_rate = ""                  # bytes a second of all sessions together, such as "10 MiB"; "": as fast as it goes
 download_rate = ""                # listings count too
 session_upload_rate = ""          # of each session; an [[account]] may say otherwise for its own
@@ -134,6 +141,7 @@ certificate_subject = ""          # RFC 4514, e.g. "CN=alice,O=Example": in the 
 certificate_email = ""            # an e-mail address among its alternative names; all that is said must fit
 certificate_uri = ""              # a URI among them
 certificate_fingerprint = []      # SHA-256; several for a change of certificates: one of them must fit
+sessions = 0                      # most at once, 0: any number; left out: limits.sessions_per_account
 permissions = "read write delete list mkdir rename"
                                   # any key of [policy], [files] and [quota] may stand here too, for this account alone
                                   # and session_upload_rate, session_download_rate for each of its sessions,

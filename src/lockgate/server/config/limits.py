@@ -7,7 +7,9 @@ import re
 
 from pydantic import field_validator
 
-from .fields import Bool, Count, Seconds, Section
+from lockgate.accounts.lockout import LockoutLimits
+
+from .fields import Bool, Count, Seconds, Section, Whole
 from .rates import RateLimits
 
 __all__ = ["ActiveConfig", "LimitsConfig", "PassiveConfig"]
@@ -75,3 +77,18 @@ class LimitsConfig(RateLimits):
     stall_seconds: Seconds = 120
     drain_seconds: Seconds = 30
     login_attempts: Count = 3
+    sessions_before_login: Count = 1000
+    sessions_per_account: Whole = 0
+    connections_per_minute: Whole = 3000
+    lockout_failures_per_address: Whole = 50
+    lockout_failures_per_account: Whole = 20
+    lockout_seconds: Seconds = 900
+    stall_bytes: Count = 1024
+
+    def lockout(self) -> LockoutLimits:
+        """Return after how many failed logins whom to lock out."""
+        return LockoutLimits(
+            per_address=self.lockout_failures_per_address,
+            per_name=self.lockout_failures_per_account,
+            seconds=self.lockout_seconds,
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from typing import TYPE_CHECKING
 
 from lockgate.protocol.replies import Reply, ReplyCode
@@ -11,6 +12,7 @@ from lockgate.server.hashing import HashingBusy
 from lockgate.server.login import control_refusal, enter, may_enter, may_enter_by_certificate, must_look_up
 
 if TYPE_CHECKING:
+    from lockgate.accounts.base import Account
     from lockgate.protocol.commands import Command
     from lockgate.server.session import Session
 
@@ -41,28 +43,44 @@ async def user(session: Session, command: Command) -> Reply:
 async def pass_(session: Session, command: Command) -> Reply:
     """Check the password, slowly for those who fail (RFC 2577 §5)."""
     server, name = session.server, session.login.user_name
-    address = session.control.peer_address
-    delay = server.throttle.delay(address)
+    door, address = server.door, session.control.peer_address
+    if door.lockout.locks_address(address):
+        record("login-refused", peer=address, user=name, reason="the address is locked out")
+        return Reply.of(_C.NOT_AVAILABLE, "Too many failed logins from your address; try again later.")
+    delay = door.throttle.delay(address)
     if delay:
         await asyncio.sleep(delay)
-    control = session.control
     try:
-        account = await server.passwords.check(
-            server.accounts, name, command.text, address=address, is_wanted=lambda: server.has(control)
-        )
+        account = await _check_password(session, name, command.text)
     except HashingBusy as error:
         record("login-refused", peer=address, user=name, reason=str(error))
         return Reply.of(_C.NOT_AVAILABLE, "Too many logins at once; try again later.")
     if account is not None and may_enter(session, account):
+        door.lockout.succeeded(name, address)
         return await enter(session, account, Reply.of(_C.LOGGED_IN, "Logged in."), by="password")
     session.failed_logins += 1
     record("login-failed", peer=address, user=name, attempt=session.failed_logins)
-    delay = server.throttle.failed(address)
+    if door.lockout.failed(name, address):
+        record("locked-out", peer=address, user=name, seconds=door.lockout.limits.seconds)
+    delay = door.throttle.failed(address)
     if delay:
         await asyncio.sleep(delay)
     if session.failed_logins >= server.config.limits.login_attempts:
         return Reply.of(_C.NOT_AVAILABLE, "Too many failed logins; closing.")
     return Reply.of(_C.NOT_LOGGED_IN, "Login failed.")
+
+
+async def _check_password(session: Session, name: str, password: str) -> Account | None:
+    """Return the account that the password opens, or None: also while the name is locked out."""
+    server, control, address = session.server, session.control, session.control.peer_address
+    is_locked = server.door.lockout.locks_name(name, address)
+    # The work is done all the same, with a password that fits nothing and is remembered by nobody: a right
+    # guess must not be told by its time either.
+    tried = secrets.token_hex() if is_locked else password
+    account = await server.passwords.check(
+        server.accounts, name, tried, address=address, is_wanted=lambda: server.has(control)
+    )
+    return None if is_locked else account
 
 
 async def acct(session: Session, command: Command) -> Reply:

@@ -105,9 +105,14 @@ def _listen(session: Session) -> int | None:
     budget = session.server.data_budget
     if not budget.take():
         return None
+    ports, peer = session.server.passive_ports, session.control.peer_address
+    if not budget.listen(peer, 0 if ports.is_any else len(ports)):
+        budget.give_back()
+        return None
     try:
-        listener = listen(session.control.local_address, session.server.passive_ports)
+        listener = listen(session.control.local_address, ports)
     except LockgateError:
+        budget.stop_listening(peer)
         budget.give_back()
         raise
     session.set_endpoint(PassiveEndpoint(session, listener))

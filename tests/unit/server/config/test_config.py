@@ -159,6 +159,13 @@ def test_the_limits_have_their_documented_defaults(folder: Path) -> None:
         "download_rate": 0,
         "session_upload_rate": 0,
         "session_download_rate": 0,
+        "lockout_failures_per_address": 50,
+        "lockout_failures_per_account": 20,
+        "lockout_seconds": 900,
+        "sessions_before_login": 1000,
+        "sessions_per_account": 0,
+        "connections_per_minute": 3000,
+        "stall_bytes": 1024,
     }
 
 
