@@ -6,11 +6,12 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from joined_cores import Joined
-from reference_model import DATA, OPEN_TO_ALL, Reference
+from reference_model import ALLOWED, DATA, OPEN_TO_ALL, Asked, PathRule, Reference
 
 from lockgate.errors import LocalProtocolError
 from lockgate.protocol.commands import Command
-from lockgate.protocol.gates import CccRule, GatePolicy, Requirement, View, judge
+from lockgate.protocol.gates import View, judge
+from lockgate.protocol.policy import CccRule, DataRule, Flow, GatePolicy, Requirement
 from lockgate.protocol.server import ServerLimits
 from lockgate.protocol.states import Control, SessionState, Transfer, handshake_done, initial
 from lockgate.protocol.verbs import VERBS, Argument
@@ -29,10 +30,21 @@ ARGUMENTS = {
     "OPTS": ["UTF8 ON"],
     "PORT": ["127,0,0,1,4,1"],
     "EPRT": ["|1|127.0.0.1|1025|"],
+    "CWD": ["pub", "/secret", "..", "/", "pub/../secret"],
+    "LIST": ["", "-la", "-la /secret", "/pub"],
+    "NLST": ["", "-l/../secret", "pub"],
+    "MLSD": ["", "/secret", "-a"],
+    "STOU": ["", "/secret/x", "x"],
+    "RETR": ["a", "missing", "/secret/a", "/pub/a", "../secret/a", "secretary"],
+    "STOR": ["a", "/secret/a", "pub/../secret//a", "/pub/deep/a"],
+    "APPE": ["a", "/pub/a", "./deep/../a"],
 }
 PLAIN = ["a", "missing"]
 # What a session is made of comes more often than the rest.
-OFTEN = ["USER", "PASS", "AUTH", "PBSZ", "PROT", "CCC", "REIN", "EPSV", "PASV", "RETR", "STOR", "LIST"]
+OFTEN = [
+    *("USER", "PASS", "AUTH", "PBSZ", "PROT", "CCC", "REIN", "EPSV", "PASV", "CWD"),
+    *("RETR", "STOR", "APPE", "STOU", "LIST", "NLST", "MLSD", "PORT"),
+]
 
 # Where the random part begins, so that what lies far behind a login is seen often too.
 PRELUDES = [
@@ -42,15 +54,44 @@ PRELUDES = [
     ("AUTH TLS", "USER fred", "PASS secret", "EPSV"),
     ("AUTH TLS", "USER fred", "PASS secret", "PBSZ 0", "PROT P", "EPSV"),
     ("AUTH SSL", "PBSZ 0", "PROT C", "USER cert", "CCC"),
+    ("AUTH TLS", "PBSZ 0", "PROT P", "USER cert", "PASV", "CWD pub"),
+    ("AUTH TLS", "PBSZ 0", "PROT C", "USER open", "EPSV", "CWD secret"),
 ]
 
+rules = st.builds(
+    DataRule,
+    path=st.sampled_from(["/", "/secret", "/pub", "/pub/deep", "/secret/x"]),
+    data=st.sampled_from(Requirement),
+    flow=st.sampled_from([None, *Flow]),
+    for_account=st.booleans(),
+)
 policies = st.builds(
     GatePolicy,
+    has_tls=st.sampled_from([True, True, True, False]),
     control=st.sampled_from(Requirement),
     data=st.sampled_from(Requirement),
     ccc=st.sampled_from(CccRule),
     legacy_auth=st.booleans(),
+    active_mode=st.booleans(),
+    rules=st.lists(rules, max_size=3, unique_by=lambda one: (one.path, one.flow, one.for_account)).map(tuple),
 )
+USERS = ("fred", "cert", "open", "books")
+
+
+def told(policy):
+    """The same policy in the reference's words."""
+    return Asked(
+        control=policy.control.value,
+        data=policy.data.value,
+        ccc=policy.ccc is not CccRule.OFF,
+        legacy=policy.legacy_auth,
+        has_tls=policy.has_tls,
+        active=policy.active_mode,
+        rules=tuple(
+            PathRule(rule.path, rule.data.value, rule.flow.value if rule.flow else "any", rule.for_account)
+            for rule in policy.rules
+        ),
+    )
 
 
 @st.composite
@@ -61,8 +102,9 @@ def lines(draw):
     )
     row = VERBS[word]
     argument = None
-    if row.argument is not Argument.NONE:
-        choices = ARGUMENTS.get(word, PLAIN if row.argument is Argument.REQUIRED else ["", "a"])
+    as_it_should = draw(st.integers(0, 7)) > 0
+    if (row.argument is not Argument.NONE) == as_it_should:
+        choices = ARGUMENTS.get(word, PLAIN if row.argument is not Argument.OPTIONAL else ["", "a"])
         argument = draw(st.sampled_from(choices))
     spelt = draw(st.sampled_from([word, word.lower()]))
     return spelt if argument is None else f"{spelt} {argument}"
@@ -72,19 +114,19 @@ class Sessions(RuleBasedStateMachine):
     """Random commands through client core, server core and an honest handler, judged by the reference."""
 
     @initialize(
-        policy=policies, implicit=st.booleans(), piecewise=st.booleans(), prelude=st.sampled_from(PRELUDES)
+        policy=policies,
+        accounts=st.fixed_dictionaries({}, optional=dict.fromkeys(USERS, policies)),
+        implicit=st.booleans(),
+        piecewise=st.booleans(),
+        prelude=st.sampled_from(PRELUDES),
     )
-    def connect(self, policy, implicit, piecewise, prelude):
-        self.policy = policy
+    def connect(self, policy, accounts, implicit, piecewise, prelude):
         limits = ServerLimits(refusals=100_000)
-        self.pair = Joined(policy, implicit, piecewise=piecewise, holds_transfers=True, limits=limits)
-        self.reference = Reference(
-            policy.control.value,
-            policy.data.value,
-            policy.ccc is not CccRule.OFF,
-            policy.legacy_auth,
-            implicit,
+        self.pair = Joined(
+            policy, implicit, piecewise=piecewise, holds_transfers=True, limits=limits, policies=accounts
         )
+        asked = {name: told(one) for name, one in accounts.items()}
+        self.reference = Reference(told(policy), implicit, asked)
         for line in prelude:
             self.exchange(line)
 
@@ -101,39 +143,46 @@ class Sessions(RuleBasedStateMachine):
     def exchange(self, line):
         command = Command.parse(line.encode())
         verb, argument = command.verb, command.text
-        allowed = self.reference.allowed(verb, argument)
+        refused = self.reference.refusal(command.word, argument)
+        policy = self.pair.server.policy
         try:
             data = self.pair.client.send_command(command)
         except LocalProtocolError:
             # What our client would not send, our server would not take: here the reference speaks for both.
-            assert not allowed
-            assert judge(View(command, command.row, self.pair.server.state, self.policy)) is not None
+            assert refused.code
+            self.judge_gate(command, refused, self.pair.server.state, policy, cwd=self.pair.cwd)
             return
-        before = self.pair.server.state
+        before, cwd = self.pair.server.state, self.pair.cwd
         first = len(self.pair.received)
         self.pair.carry_to_server(data)
         codes = [got.reply.code for got in self.pair.received[first:]]
         assert len(codes) == 1, "one reply, a transfer's second one comes when it ends"
         code = codes[0]
         assert code != 334
-        self.judge_reply(command, code, before, allowed=allowed)
+        self.judge_gate(command, refused, before, policy, cwd=cwd)
+        assert refused is ALLOWED or (
+            code == refused.code and refused.about in self.pair.received[-1].reply.text
+        )
+        self.judge_reply(command, code, before, policy)
         if code >= 200:
             self.reference.happened(verb.value, argument, code)
 
-    def judge_reply(self, command, code, before, *, allowed):
-        verb, policy = command.verb.value, self.policy
-        gate = judge(View(command, command.row, before, policy))
-        # 501 and 502 are refusals for form, of which the reference knows nothing.
-        assert (gate is None) == allowed or code in (501, 502)
-        assert gate is None or gate.code == code >= 400
+    def judge_gate(self, command, refused, before, policy, *, cwd):
+        """The first gate that refuses is the one that the RFCs' paragraphs name."""
+        gate = judge(View(command, command.row, before, policy, cwd))
+        assert refused.code == (0 if gate is None else gate.code)
+        assert gate is None or refused.about in gate.reply(command).text
+
+    def judge_reply(self, command, code, before, policy):
+        verb = command.verb.value
         if not before.is_logged_in and verb not in OPEN_TO_ALL:
             assert code >= 400
         if verb in ("USER", "PASS", "ACCT") and code < 400:
             assert policy.control is not Requirement.REQUIRED or before.is_protected
         if code < 200:
             assert verb in DATA
-            assert policy.data is not Requirement.REQUIRED or before.data.is_private
-            assert policy.data is not Requirement.FORBIDDEN or not before.data.is_private
+            asked = self.reference.levels_asked(verb, command.text)
+            assert ("forbidden" if before.data.is_private else "required") not in asked
         if before.control is Control.CLEARED and verb in ("PBSZ", "PROT", "AUTH"):
             assert code >= 500
         if (verb, code) in (("AUTH", 234), ("REIN", 220)):

@@ -13,6 +13,7 @@ from lockgate.protocol.client import ClientProtocol, ReplyReceived
 from lockgate.protocol.commands import Command
 from lockgate.protocol.effects import CloseControl, StartTls, StopTls
 from lockgate.protocol.gates import GatePolicy
+from lockgate.protocol.paths import resolve
 from lockgate.protocol.replies import Reply
 from lockgate.protocol.server import CommandRefused, Output, ServerLimits, ServerProtocol
 from lockgate.protocol.states import Login, SessionState
@@ -99,6 +100,8 @@ class Joined:
     Attributes:
         piecewise: Carry bytes over one by one.
         holds_transfers: Leave a transfer running after its 1xx until `finish`.
+        policies: What holds for users of these names once they are logged in, as the server's shell has it.
+        cwd: The working directory, as the server's shell keeps it.
         gates: Names of the gates that refused, in order.
     """
 
@@ -114,9 +117,14 @@ class Joined:
     in_tls: bool = False
     is_closed: bool = False
     running: Command | None = None
+    policies: dict[str, GatePolicy] = field(default_factory=dict)
+    cwd: str = "/"
+    user: str = ""
 
     def __post_init__(self) -> None:
-        self.server = ServerProtocol(self.policy, implicit=self.implicit, limits=self.limits)
+        self.server = ServerProtocol(
+            self.policy, implicit=self.implicit, limits=self.limits, cwd=lambda: self.cwd
+        )
         self.client = ClientProtocol(implicit=self.implicit)
         if self.implicit:
             self._handshake()
@@ -175,7 +183,25 @@ class Joined:
                 self._send(Reply.of(226, "Data."), event.command)
 
     def _send(self, reply: Reply, command: Command | None) -> None:
-        self._carry_to_client(self.server.send_reply(reply, command))
+        was_in = self.server.state.is_logged_in
+        output = self.server.send_reply(reply, command)
+        if command is not None and not reply.is_refusal:
+            self._keep(command, was_in=was_in)
+        self._carry_to_client(output)
+
+    def _keep(self, command: Command, *, was_in: bool) -> None:
+        """Keep what a server's shell keeps: the working directory, and whose policy holds."""
+        match command.verb:
+            case Verb.USER:
+                self.user = command.text
+            case Verb.CWD:
+                self.cwd = resolve(self.cwd, command.text)
+            case Verb.CDUP:
+                self.cwd = resolve(self.cwd, "..")
+        if was_in != self.server.state.is_logged_in or command.verb in (Verb.AUTH, Verb.REIN, Verb.HOST):
+            is_in = self.server.state.is_logged_in
+            self.server.policy = self.policies.get(self.user, self.policy) if is_in else self.policy
+            self.cwd = "/"
 
     def _carry_to_client(self, output: Output) -> None:
         self.passages.append(Passage(by_client=False, in_tls=self.in_tls, data=output.data))
