@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -226,3 +227,29 @@ def test_the_quota_of_a_reload_holds_for_logins_to_come(start: Start, connect: C
     server.call(server.server.reload)
     client = connect(server).log_in()
     assert client.upload("STOR file", bytes(30 * KIB)).code == 226
+
+
+def test_a_home_in_use_is_counted_again(start: Start, connect: Connect) -> None:
+    server = start(account='quota_bytes = "100 KiB"')
+    client = connect(server).log_in()
+    assert client.upload("STOR file", bytes(10 * KIB)).code == 226
+    (server.root / "operator").write_bytes(bytes(20 * KIB))
+    assert client.command("AVBL") == f"213 {90 * KIB}"
+    server.call(server.server.quotas.start)  # as the timer does
+    until(lambda: client.command("AVBL") == f"213 {70 * KIB}")
+
+
+def test_a_home_is_one_however_it_is_written(start: Start, connect: Connect) -> None:
+    server = start(account='quota_bytes = "100 KiB"', more_accounts=f'{BOB}"link"\nquota_bytes = "1 MiB"\n')
+    (server.work / "link").symlink_to(server.root)
+    bob, alice = connect(server).log_in(user="bob"), connect(server).log_in()
+    assert bob.upload("STOR big", bytes(100 * KIB)).code == 226
+    assert alice.command("AVBL") == "213 0"
+
+
+def test_a_bomb_of_compressed_zeros_stops_at_the_quota(start: Start, connect: Connect) -> None:
+    server = start(account='quota_bytes = "1 MiB"')
+    client = connect(server).log_in()
+    client.expect("MODE Z", 200)
+    assert pour(client, "STOR bomb", zlib.compress(bytes(50 << 20))).code == 552
+    assert held(server.root) == 0

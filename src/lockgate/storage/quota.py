@@ -103,7 +103,10 @@ class QuotaStorage:
             QuotaExceeded: The quota is used up already.
             FilesBeingCounted: What is there is not known yet.
         """
-        self._find_room()
+        goes_on = mode in (WriteMode.APPEND, WriteMode.RESUME)
+        # Going on with a kept part takes no further file.
+        has_file = goes_on and self._inner.resumable_size(path) is not None
+        self._find_room(lambda: self._lacks_bytes() or self._lacks_files(0 if has_file else 1))
         with self._ledger.changes():
             before = self._inner.usage(path)
             handle = self._inner.open_write(path, mode, offset=offset)
@@ -111,7 +114,7 @@ class QuotaStorage:
 
     def create_unique(self, directory: str, prefix: str) -> tuple[str, QuotaWriter]:
         """Begin an upload under a new name; raises as `open_write`."""
-        self._find_room()
+        self._find_room(lambda: self._lacks_bytes() or self._lacks_files(1))
         with self._ledger.changes():
             name, handle = self._inner.create_unique(directory, prefix)
             return name, self._counted(handle, NOTHING, WriteMode.CREATE_NEW)
@@ -127,7 +130,7 @@ class QuotaStorage:
         Raises:
             QuotaExceeded: There are as many files as there may be.
         """
-        self._find_room(files_alone=True)
+        self._find_room(lambda: self._lacks_files(1))
         with self._measured(lambda: self._inner.usage(path)):
             if self._lacks_files(1):
                 raise QuotaExceeded(_FULL)
@@ -177,16 +180,16 @@ class QuotaStorage:
         is_cut = mode is WriteMode.RESUME and around.bytes != handle.position
         return QuotaWriter(handle, self._ledger, self._quota.bytes, own=own, is_cut=is_cut)
 
-    def _find_room(self, *, files_alone: bool = False) -> None:
+    def _find_room(self, lacks_room: Callable[[], bool]) -> None:
         """Refuse what has no room at all, after a look whether others have made some."""
         self._ledger.ensure_counted()
-        for refresh in (True, False):
-            lacks_bytes = self._quota.bytes is not None and self._ledger.used.bytes >= self._quota.bytes
-            if not self._lacks_files(1) and (files_alone or not lacks_bytes):
-                return
-            if refresh:
-                self._ledger.refresh()
-        raise QuotaExceeded(_FULL)
+        if lacks_room():
+            self._ledger.refresh()
+            if lacks_room():
+                raise QuotaExceeded(_FULL)
+
+    def _lacks_bytes(self) -> bool:
+        return self._quota.bytes is not None and self._ledger.used.bytes >= self._quota.bytes
 
     def _lacks_files(self, count: int) -> bool:
         return self._quota.files is not None and self._ledger.used.files + count > self._quota.files

@@ -7,7 +7,8 @@ import pytest
 from lockgate import errors
 from lockgate.errors import HandshakeFailed, NoSpace, NotFound, SessionReuseRequired, StorageError
 from lockgate.server.refusals import outcome_reply, storage_reply
-from lockgate.storage.base import OffsetBeyondEnd
+from lockgate.storage.base import OffsetBeyondEnd, QuotaExceeded
+from lockgate.storage.usage import FilesBeingCounted
 from lockgate.transfer.outcome import Outcome, OutcomeStatus
 
 SECRET = "/srv/ftp/alice/secret"
@@ -82,3 +83,9 @@ def test_an_offset_beyond_the_end_is_554() -> None:
 def test_what_is_no_storage_error_is_451() -> None:
     assert storage_reply(None).code == 451
     assert storage_reply(ValueError(SECRET)).code == 451
+
+
+def test_a_quota_is_not_a_full_disk_and_counting_is_neither() -> None:
+    found = [storage_reply(kind(SECRET)) for kind in (QuotaExceeded, NoSpace, FilesBeingCounted)]
+    assert [reply.code for reply in found] == [552, 452, 450]
+    assert all(SECRET not in str(reply) for reply in found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import threading
@@ -189,10 +190,33 @@ def test_a_kept_part_is_resumed_where_no_further_file_fits(limit: Limit, ledger:
     storage = limit(files=2)
     put(storage, "/one")
     keep_partial(storage, "/half", b"half")
-    storage.remove("/one")
+    with refused(QuotaExceeded):
+        storage.open_write("/half", WriteMode.REPLACE)
     upload = storage.open_write("/half", WriteMode.APPEND)
     upload.commit()
-    assert ledger.used == Usage(4, 1)
+    assert ledger.used.files == 2
+
+
+def test_uploads_that_begin_at_once_get_no_more_files_than_there_may_be(limit: Limit, ledger: Ledger) -> None:
+    storage = limit(files=3)
+    barrier = threading.Barrier(16)
+    begun: list[QuotaWriter] = []
+
+    def begin(number: int) -> None:
+        barrier.wait(10)
+        with contextlib.suppress(QuotaExceeded):
+            begun.append(storage.open_write(f"/{number}", WriteMode.REPLACE))
+
+    for _ in range(20):
+        crew = [threading.Thread(target=begin, args=(number,)) for number in range(16)]
+        for thread in crew:
+            thread.start()
+        for thread in crew:
+            thread.join(30)
+        assert (len(begun), ledger.used) == (3, Usage(0, 3))
+        while begun:
+            begun.pop().discard()
+    assert ledger.used == Usage()
 
 
 # Names
