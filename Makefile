@@ -27,7 +27,7 @@ endif
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: help serve test lint format unit test-lowest conformance fuzz bench peers peers-clean clean distclean
+.PHONY: help serve test lint format unit test-lowest conformance fuzz bench bench-idle bench-crowd peers peers-clean clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -66,6 +66,12 @@ fuzz: $(VENV)/.test-stamp ## the property tests with many more examples and a ne
 
 bench: $(VENV)/.test-stamp ## this server beside the peers that are installed; prints a table
 	$(BIN)/python bench/bench.py $(ARGS)
+
+bench-idle: $(VENV)/.test-stamp ## what 5,000 idle protected sessions cost (ARGS="--sessions 500 --peers vsftpd")
+	$(BIN)/python bench/idle.py $(ARGS)
+
+bench-crowd: $(VENV)/.test-stamp ## NOOP's latency beside 1,000 slow uploads (ARGS="--uploads 500 --piece-bytes 4096")
+	$(BIN)/python bench/crowd.py $(ARGS)
 
 peers: ## other people's servers and clients for the interop tests (Debian, root)
 	@python=$$(tools/find-python $(PYTHON)) && exec "$$python" tools/peers.py install

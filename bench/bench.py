@@ -24,11 +24,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "interop"))
-
-import peers
-
-from lockgate.accounts.passwords import hash_password
+from servers import Lockgate, peers
 
 MIB = 1 << 20
 BLOCK_BYTES = 256 << 10
@@ -36,49 +32,6 @@ SMALL_BYTES = 1024
 TIMEOUT_SECONDS = 60
 # aioftp's server speaks implicit TLS only, without the PROT that every client of this program sends.
 PEERS = tuple(kind for kind in peers.KINDS if kind in peers.EXPLICIT)
-
-CONFIGURATION = """\
-[[listener]]
-address = "{host}"
-port = {explicit_port}
-tls = "explicit"
-
-[[listener]]
-address = "{host}"
-port = {implicit_port}
-tls = "implicit"
-
-[tls]
-certificate = "{certificate}"
-key = "{key}"
-
-[[account]]
-name = "{user}"
-password_hash = "{password_hash}"
-home = "{root}"
-"""
-
-
-class Lockgate(peers.ServerProcess):
-    """This project's server, started as an operator would."""
-
-    def __init__(self, certificates: peers.Certificates) -> None:
-        super().__init__("lockgate", certificates)
-        self.certificates = certificates
-
-    def commands(self) -> list[list[str]]:
-        text = CONFIGURATION.format(
-            host=self.host,
-            explicit_port=self.explicit_port,
-            implicit_port=self.implicit_port,
-            certificate=self.certificates.certificate,
-            key=self.certificates.key,
-            user=self.user,
-            password_hash=hash_password(self.password),
-            root=self.root,
-        )
-        program = Path(sys.executable).with_name("lockgate")
-        return [[str(program), "serve", "--config", str(self.write("lockgate.toml", text))]]
 
 
 class Session(ftplib.FTP_TLS):

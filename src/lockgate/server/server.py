@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from lockgate.errors import LockgateError
 from lockgate.protocol.replies import Reply, ReplyCode
 from lockgate.transfer.ports import PortRange
+from lockgate.transfer.turnstile import Turnstile
 from lockgate.transfer.workers import Workers
 
 from .audit import record
@@ -84,6 +85,7 @@ class Server:
         digesters: Threads for HASH.
         read_buffer: What sessions read into, one after the other; its content means nothing between reads.
         workers: Threads for transfers.
+        turnstile: Where the threads of slow uploads wait.
         cleaner: Removes old partial uploads.
         certificates: Takes certificates that have changed into use.
         quotas: Limit what may be in homes.
@@ -110,6 +112,7 @@ class Server:
         # The budget bounds the work; the queue is for the moment until a thread that is done says so.
         transfers = config.limits.transfers
         self.workers = Workers(transfers, queue_limit=transfers, name="lockgate-transfer")
+        self.turnstile = Turnstile()
         self.helpers = Workers(_HELPER_THREADS, queue_limit=_HELPER_QUEUE, name="lockgate-helper")
         # Hashing files takes long, and only those who ask for it shall wait.
         self.digesters = Workers(config.features.hash_jobs, queue_limit=_DIGEST_QUEUE, name="lockgate-digest")
@@ -288,6 +291,7 @@ class Server:
 
     def _stop_threads(self) -> None:
         self.workers.close(seconds=_LAST_WORDS_SECONDS)
+        self.turnstile.close()
         self.helpers.close(seconds=_LAST_WORDS_SECONDS)
         self.digesters.close(seconds=_LAST_WORDS_SECONDS)
         self.passwords.close(seconds=_LAST_WORDS_SECONDS)

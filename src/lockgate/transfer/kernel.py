@@ -20,6 +20,7 @@ __all__ = [
     "bytes_moved",
     "is_gone",
     "keep_alive",
+    "set_low_water",
     "set_no_delay",
     "unacknowledged_bytes",
     "unblock",
@@ -69,6 +70,12 @@ def block_with_limit(sock: socket.socket, seconds: float) -> None:
 def unblock(sock: socket.socket) -> None:
     """Make operations on `sock` return at once, for Python and for the kernel."""
     sock.settimeout(0.0)
+
+
+def set_low_water(sock: socket.socket, count: int) -> None:
+    """Let `poll` call `sock` readable from `count` bytes on; the peer's end and errors always count."""
+    with contextlib.suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, count)
 
 
 def wait_until(sock: socket.socket, events: int, *, deadline: float, stop: Stop | None = None) -> bool:

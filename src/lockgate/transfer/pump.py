@@ -7,6 +7,7 @@ and run in a worker thread; `stream.interrupt()` from another thread ends them w
 from __future__ import annotations
 
 import contextlib
+import mmap
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -17,6 +18,7 @@ from lockgate.transfer.interfaces import Compressor, Converter, Expander, Reader
 from lockgate.transfer.outcome import Outcome, OutcomeStatus, failure
 from lockgate.transfer.rates import Paced, Throttle, paced
 from lockgate.transfer.streams import DataStream, PlainStream
+from lockgate.transfer.turnstile import Turnstile
 
 __all__ = ["BUFFER_BYTES", "Converter", "Reader", "Writer", "receive", "send", "send_chunks"]
 
@@ -114,6 +116,7 @@ def receive(
     expand: Expander | None = None,
     require_close_notify: bool = True,
     throttle: Throttle | None = None,
+    turnstile: Turnstile | None = None,
 ) -> Outcome:
     """Receive a file until the sender's end and answer it. Blocks.
 
@@ -131,6 +134,7 @@ def receive(
         require_close_notify: False takes a TLS stream's FIN without close_notify for the end, as some old
             devices send it; the outcome's `verified_end` then says False. A reset is never an end.
         throttle: As for `send`; the sender has to wait once the kernel's buffers are full.
+        turnstile: Where this thread waits in turn with others while bytes come slowly; None waits alone.
 
     Returns:
         How it ended. In clear a FIN is COMPLETE with `verified_end` False: nothing could verify it.
@@ -139,8 +143,10 @@ def receive(
     def work(tally: _Tally) -> bool:
         sink = _Sink(writer, limit, convert, expand, tally, stream.stop.check)
         try:
-            with paced(stream, throttle) as mover:
-                rest = _collect(mover, sink, buffer_bytes)
+            # Who has to wait for his rate would only wait twice at a turnstile.
+            turns = turnstile if throttle is None else None
+            with paced(stream, throttle) as mover, _gathering(stream, turns) as set_pace:
+                rest = _collect(mover, sink, buffer_bytes, set_pace)
         except TruncatedStream:
             if require_close_notify:
                 raise
@@ -329,7 +335,18 @@ def _send_pieces(pieces: Iterable[memoryview | bytes], stream: DataStream | Pace
             tally.add(sent)
 
 
-def _collect(stream: DataStream | Paced, sink: _Sink, buffer_bytes: int) -> memoryview:
+@contextlib.contextmanager
+def _gathering(stream: DataStream, turnstile: Turnstile | None) -> Iterator[Callable[[bool], None]]:
+    """Lend what takes note of whether the peer sends slowly: its data is then left to gather."""
+    try:
+        yield lambda is_slow: stream.gather(turnstile if is_slow else None)
+    finally:
+        stream.gather(None)
+
+
+def _collect(
+    stream: DataStream | Paced, sink: _Sink, buffer_bytes: int, set_pace: Callable[[bool], None]
+) -> memoryview:
     """Receive until the sender's end, and return what is not written yet."""
     view = _buffer(buffer_bytes)
     filled = 0
@@ -338,6 +355,7 @@ def _collect(stream: DataStream | Paced, sink: _Sink, buffer_bytes: int) -> memo
         while count := stream.recv_into(view[filled:]):
             filled += count
             if filled == buffer_bytes or time.monotonic() - written_at >= _FLUSH_SECONDS:
+                set_pace(filled < buffer_bytes)
                 written, filled = filled, 0
                 sink.take(view[:written])
                 written_at = time.monotonic()
@@ -353,8 +371,11 @@ _local = threading.local()
 
 
 def _buffer(size: int) -> memoryview:
-    """Return this thread's buffer: fresh pages cost more than the transfer of a small file."""
-    buffer: bytearray | None = getattr(_local, "buffer", None)
+    """Return this thread's buffer: fresh pages cost more than the transfer of a small file.
+
+    Mapped, so that memory is taken only as far as it has ever been filled: slow transfers fill little.
+    """
+    buffer: mmap.mmap | None = getattr(_local, "buffer", None)
     if buffer is None or len(buffer) < size:
-        buffer = _local.buffer = bytearray(size)
+        buffer = _local.buffer = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     return memoryview(buffer)[:size]

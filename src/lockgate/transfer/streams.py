@@ -15,7 +15,6 @@ still lie in this kernel, has arrived; a peer that resets before that has not go
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import select
 import socket
@@ -24,17 +23,15 @@ import time
 from abc import ABC, abstractmethod
 
 from lockgate.errors import (
-    CertificateRejected,
     ConnectionLost,
     LockgateError,
-    TlsError,
-    TransferAborted,
     TransferTimeout,
-    TruncatedStream,
 )
 from lockgate.transfer import kernel
+from lockgate.transfer.breaks import NETWORK_ERRORS, explain_break, explain_eof
 from lockgate.transfer.ending import PeerEnd, settle
 from lockgate.transfer.stop import Stop
+from lockgate.transfer.turnstile import Gathering, Turnstile
 
 __all__ = ["STALL_SECONDS", "DataStream", "PlainStream", "TlsStream"]
 
@@ -49,18 +46,6 @@ _CALLS_PER_STALL = 8
 _DRAIN_BYTES = 64 * 1024
 _DRAINED_AT_MOST = 16
 _WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
-_NETWORK_ERRORS = frozenset(
-    {
-        errno.EPIPE,
-        errno.ECONNRESET,
-        errno.ECONNABORTED,
-        errno.ETIMEDOUT,
-        errno.ENOTCONN,
-        errno.EHOSTUNREACH,
-        errno.ENETUNREACH,
-        errno.ENETDOWN,
-    }
-)
 
 
 class DataStream(ABC):
@@ -102,6 +87,9 @@ class DataStream(ABC):
             self.peer_address = sock.getpeername()[:2]
         one_call = min(_LONGEST_CALL_SECONDS, max(_SHORTEST_CALL_SECONDS, stall_seconds / _CALLS_PER_STALL))
         kernel.block_with_limit(sock, one_call)
+        self._one_call_seconds = one_call
+        self._gathering: Gathering | None = None
+        self._met: OSError | None = None
 
     def send(self, data: memoryview | bytes) -> int:
         """Send some of `data` and return how many bytes were taken. Blocks.
@@ -120,7 +108,7 @@ class DataStream(ABC):
             except _WOULD_BLOCK:
                 self.judge_wait(began)
             except OSError as error:
-                raise self._broken(error) from error
+                raise explain_break(error, self.stop) from error
 
     def recv_into(self, buffer: memoryview) -> int:
         """Receive at least one byte into `buffer` and return how many; 0 at the end. Blocks.
@@ -134,22 +122,54 @@ class DataStream(ABC):
         """
         began = time.monotonic()
         while True:
+            if self._gathering is not None and self._met is None:
+                self._gathering.wait()
             self.stop.check()
             try:
-                count = self._raw.recv_into(buffer)
+                count = self._receive(buffer)
             except ssl.SSLZeroReturnError:
                 count = 0
             except _WOULD_BLOCK:
+                self.gather(None)  # nothing has come for a while: wait in the kernel
                 self.judge_wait(began)
                 continue
             except ssl.SSLEOFError as error:
-                raise self._ended_without_notice(error) from error
+                raise explain_eof(error, self._raw, self.stop) from error
             except OSError as error:
-                raise self._broken(error) from error
+                raise explain_break(error, self.stop) from error
             if not count:
                 self.stop.check()  # an interrupted socket looks as if the peer had ended
                 self._peer_has_ended = True
             return count
+
+    def _receive(self, buffer: memoryview) -> int:
+        """Receive once, or all that has gathered; what ends that is for the next call to find."""
+        if self._met is not None:
+            raise self._met
+        count = self._raw.recv_into(buffer)
+        if self._gathering is None:
+            return count
+        try:
+            while 0 < count < len(buffer):
+                more = self._raw.recv_into(buffer[count:])
+                if not more:
+                    raise ssl.SSLZeroReturnError
+                count += more
+        except _WOULD_BLOCK:
+            pass
+        except OSError as error:
+            self._met = error
+        self._gathering.pass_on()
+        return count
+
+    def gather(self, turnstile: Turnstile | None) -> None:
+        """Let a slow peer's data gather before it is received, or no more (None). Does not block."""
+        if turnstile is None:
+            if self._gathering is not None:
+                self._gathering.end()
+                self._gathering = None
+        elif self._gathering is None:
+            self._gathering = turnstile.enter(self._raw, self._one_call_seconds)
 
     def finish(self, *, await_peer: bool = True) -> bool:
         """End our direction in order. Blocks until the data is safe with the peer; call `close` afterwards.
@@ -191,6 +211,7 @@ class DataStream(ABC):
         """Close the socket; without `finish` before it, a TLS peer can tell that this is no proper end."""
         if not self._is_closed:
             self._is_closed = True
+            self.gather(None)
             self.stop.detach()
             with contextlib.suppress(OSError):
                 self._raw.close()
@@ -268,24 +289,6 @@ class DataStream(ABC):
                 return PeerEnd.RESET
         return PeerEnd.NOT_YET
 
-    def _broken(self, error: OSError) -> LockgateError:
-        if self.stop.requested:
-            return TransferAborted("the transfer was ended on request")
-        if isinstance(error, ssl.SSLError) and not isinstance(error, (ssl.SSLEOFError, ssl.SSLSyscallError)):
-            reason = error.reason or "unknown TLS error"
-            if "ALERT" in reason and "CERTIFICATE" in reason:
-                # TLS 1.3: a server's verdict on the client's certificate comes after the handshake.
-                return CertificateRejected(f"the peer did not accept our certificate ({reason})")
-            return TlsError(f"TLS on the data connection broke: {reason}")
-        return ConnectionLost(f"the data connection broke: {error.strerror or 'reset by the peer'}")
-
-    def _ended_without_notice(self, error: ssl.SSLEOFError) -> LockgateError:
-        # CPython 3.11 reports a reset as SSLEOFError too; the reason tells them apart, and so does the
-        # kernel.
-        if self.stop.requested or error.reason != "UNEXPECTED_EOF_WHILE_READING" or kernel.is_gone(self._raw):
-            return self._broken(error)
-        return TruncatedStream("the data connection ended without close_notify: what came may not be all")
-
 
 class PlainStream(DataStream):
     """A data connection in clear (PROT C)."""
@@ -307,8 +310,8 @@ class PlainStream(DataStream):
             except _WOULD_BLOCK:
                 self.judge_wait(began)
             except OSError as error:
-                if error.errno in _NETWORK_ERRORS:
-                    raise self._broken(error) from error
+                if error.errno in NETWORK_ERRORS:
+                    raise explain_break(error, self.stop) from error
                 raise
 
     def push_end(self) -> PeerEnd:

@@ -155,6 +155,7 @@ def _deflater(session: Session) -> Deflater | None:
 
 def _receive(session: Session, command: Command, *, path: str, handle: WriteHandle) -> Reply:
     require_close_notify = session.policy.require_close_notify
+    turnstile = session.server.turnstile
     is_ascii = session.is_ascii
     ratio_limit = session.server.config.features.compression_ratio_limit
     expand = Inflater(ratio_limit) if session.parameters.is_compressed else None
@@ -169,6 +170,7 @@ def _receive(session: Session, command: Command, *, path: str, handle: WriteHand
             expand=expand,
             require_close_notify=require_close_notify,
             throttle=throttle,
+            turnstile=turnstile,
         )
 
     def settle(outcome: Outcome) -> None:
