@@ -8,12 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from revocation import holder, revocation_list
 
 from lockgate.errors import CertificateRejected, ConfigError, HandshakeFailed, LocalProtocolError
 from lockgate.tls.contexts import ServerContexts, client_context, set_tickets
 from lockgate.tls.devcert import CertificateAuthority, ensure_certificate
 from lockgate.tls.engine import TlsEngine
-from lockgate.tls.policy import ClientCertificate, TlsPolicy, TrustPolicy
+from lockgate.tls.policy import ClientCertificate, NamedCertificate, TlsPolicy, TrustPolicy
 
 WIRE = {"1.2": "TLSv1.2", "1.3": "TLSv1.3"}
 NAMES = pytest.mark.parametrize("name", ["localhost", None], ids=["sni", "no-sni"])
@@ -401,3 +402,197 @@ def test_a_clients_versions_are_those_asked_for(pki, version, join):
     assert (
         join(ServerContexts(policy).control_context(), client_context(trust)).server.version == WIRE[version]
     )
+
+
+# --- several certificates ---
+
+
+def names_of(certificate: Path) -> tuple[str, ...]:
+    return {"one": ("one.example",), "wild": ("*.wild.example",), "server": ("localhost",)}[certificate.stem]
+
+
+@pytest.fixture
+def many(pki, version, tmp_path):
+    ca = CertificateAuthority()
+    issued = {
+        stem: ca.issue_server(names).write(tmp_path, stem)
+        for stem, names in {"one": ["one.example"], "wild": ["*.wild.example"], "listed": ["x"]}.items()
+    }
+    certificates = tuple(
+        NamedCertificate(files.certificate, files.key, ("listed.example",) if stem == "listed" else ())
+        for stem, files in issued.items()
+    )
+    policy = replace(pki.policy(version), certificates=certificates)
+    return ServerContexts(policy, lambda file: () if file.stem == "listed" else names_of(file)), issued
+
+
+def anybody():
+    return client_context(TrustPolicy(verify=False))
+
+
+@pytest.mark.requirement("RTLS-j")
+@pytest.mark.parametrize(
+    ("host", "name", "stem"),
+    [
+        ("", "one.example", "one"),
+        ("", "ONE.example", "one"),
+        ("", "a.wild.example", "wild"),
+        ("", "listed.example", "listed"),
+        ("", "wild.example", "server"),
+        ("", None, "server"),
+        ("one.example", None, "one"),
+        ("one.example", "a.wild.example", "one"),
+        ("unknown.example", "a.wild.example", "server"),
+    ],
+)
+def test_the_certificate_is_chosen_by_host_or_by_sni(many, pki, join, host, name, stem):
+    contexts, issued = many
+    control_tls = contexts.for_control(host)
+    pair = join(control_tls.context, anybody(), name=name)
+    expected = pki.server if stem == "server" else issued[stem]
+    assert pair.client.peer_certificate == certificate_der(expected.certificate)
+    # Another connection of the same context follows, whatever it names, resumed or not.
+    pair.client.read()
+    other = "one.example" if stem != "one" else "a.wild.example"
+    again = join(control_tls.context, anybody(), name=other)
+    assert again.client.peer_certificate == certificate_der(expected.certificate)
+    assert not again.server.session_reused
+
+
+@pytest.mark.requirement("RTLS-i")
+@pytest.mark.parametrize("name", ["one.example", "a.wild.example", "unknown.example"])
+def test_sessions_resume_under_every_certificate_and_only_on_their_own_connection(many, pki, join, name):
+    contexts, _issued = many
+    offering = anybody()
+    bare = contexts.control_context()
+    control = join(bare, offering, name=name)
+    control.client.read()
+    for data_name in (name, "localhost"):
+        data = join(bare, offering, name=data_name, session=control.client.session)
+        assert data.is_up
+        # A session is the name's that it began with (RFC 6066 §3): with another one TLS begins anew.
+        assert data.server.session_reused or data_name != name
+    stranger = join(contexts.control_context(), offering, name=name, session=control.client.session)
+    assert stranger.is_up
+    assert not stranger.server.session_reused
+
+
+def test_what_fits_a_name_is_told_from_the_handshake_on(many, pki, join):
+    contexts, _issued = many
+    control_tls = contexts.for_control()
+    assert control_tls.choice.fits("one.example")
+    assert control_tls.choice.fits("a.wild.example")
+    join(control_tls.context, anybody(), name="one.example")
+    assert control_tls.choice.fits("One.example.")
+    assert not control_tls.choice.fits("a.wild.example")
+    assert not control_tls.choice.fits("localhost")
+    assert not control_tls.choice.fits("unknown.example")
+
+
+def test_the_names_of_all_certificates_are_known(many):
+    contexts, _issued = many
+    for name in ("one.example", "b.wild.example", "listed.example", "LOCALHOST"):
+        assert contexts.knows(name)
+    for name in ("x", "wild.example", "", "a.b.wild.example"):
+        assert not contexts.knows(name)
+
+
+# --- files that change ---
+
+
+def test_files_are_other_ones_when_they_are_written_replaced_or_gone(pki, tmp_path):
+    ca = CertificateAuthority()
+    files = ca.issue_server().write(tmp_path, "server")
+    link = tmp_path / "link.pem"
+    link.symlink_to(files.certificate)
+    contexts = ServerContexts(TlsPolicy(link, files.key))
+    assert not contexts.files_changed()
+    contexts.reload()
+    link.rename(tmp_path / "away.pem")
+    assert contexts.files_changed()
+    link.symlink_to(ca.issue_server().write(tmp_path, "other").certificate)
+    assert contexts.files_changed()
+    with pytest.raises(ConfigError, match="does not belong"):
+        contexts.reload()
+    shutil.copy(tmp_path / "other.key", files.key)
+    contexts.reload()
+    assert not contexts.files_changed()
+
+
+def test_files_that_change_while_they_are_read_are_not_used(tmp_path):
+    ca = CertificateAuthority()
+    files = ca.issue_server().write(tmp_path, "server")
+    calls = []
+
+    def slow(certificate: Path) -> tuple[str, ...]:
+        calls.append(certificate)
+        if len(calls) == 2:
+            ca.issue_server().write(tmp_path, "server")
+        return ()
+
+    contexts = ServerContexts(TlsPolicy(files.certificate, files.key), slow)
+    before = contexts.shared
+    with pytest.raises(ConfigError, match="changed while they were read"):
+        contexts.reload()
+    assert contexts.shared is before
+    assert contexts.files_changed()
+
+
+# --- revocation lists ---
+
+
+@pytest.fixture
+def listed(tmp_path):
+    authority = holder("clients", ca=True)
+    server = CertificateAuthority().issue_server().write(tmp_path, "server")
+    (tmp_path / "clients.pem").write_bytes(authority.pem)
+    (tmp_path / "crl.pem").write_bytes(revocation_list(authority))
+    return TlsPolicy(
+        server.certificate,
+        server.key,
+        client_ca=tmp_path / "clients.pem",
+        crl=tmp_path / "crl.pem",
+        client_certificate=ClientCertificate.OPTIONAL,
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "no revocation list"),
+        (b"rubbish", "no revocation list"),
+        (b"-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n", "no revocation list"),
+    ],
+)
+def test_a_file_without_revocation_lists_is_refused(listed, content, words):
+    listed.crl.write_bytes(content)
+    with pytest.raises(ConfigError, match=words):
+        ServerContexts(listed)
+
+
+def test_certificates_among_revocation_lists_are_refused_for_they_would_be_trusted(listed):
+    listed.crl.write_bytes(listed.crl.read_bytes() + holder("stranger", ca=True).pem)
+    with pytest.raises(ConfigError, match="holds certificates"):
+        ServerContexts(listed)
+
+
+def test_the_list_twice_is_no_new_list(listed):
+    listed.client_ca.write_bytes(listed.client_ca.read_bytes() + listed.crl.read_bytes())
+    with pytest.raises(ConfigError, match="no revocation list"):
+        ServerContexts(listed)
+
+
+def test_a_missing_list_is_an_error_with_its_name(listed):
+    with pytest.raises(ConfigError, match=r"crl: .*none\.pem cannot be read"):
+        ServerContexts(replace(listed, crl=listed.crl.with_name("none.pem")))
+
+
+def test_the_whole_chain_is_checked_on_the_bare_context(listed):
+    assert ServerContexts(listed).control_context().verify_flags & ssl.VERIFY_CRL_CHECK_CHAIN
+    without = ServerContexts(replace(listed, crl=None)).control_context()
+    assert not without.verify_flags & ssl.VERIFY_CRL_CHECK_LEAF
+
+
+def test_lists_without_a_ca_are_a_contradiction(tmp_path):
+    with pytest.raises(ConfigError, match="client_ca is not"):
+        TlsPolicy(tmp_path / "server.pem", crl=tmp_path / "crl.pem")
