@@ -126,6 +126,14 @@ def test_every_listed_feature_works(server: LiveServer, connect: Connect) -> Non
         client.expect(line, code)
 
 
+@pytest.mark.requirement("R2389-a", side="S")
+def test_the_extensions_are_listed_as_their_drafts_write_them(server: LiveServer, connect: Connect) -> None:
+    lines = connect(server).log_in().expect("FEAT", 211).split("\n")
+    assert {
+        " MODE Z", " RANG STREAM", " MFMT", " MFF modify;UNIX.mode;", " AVBL", " HASH SHA-256*;SHA-512;CRC32"
+    } <= set(lines)  # fmt: skip
+
+
 @pytest.mark.requirement("R2389-b", "R2640-a", side="S")
 @pytest.mark.parametrize(
     ("line", "code"),
