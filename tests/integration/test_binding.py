@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from live_server import LiveServer
 from raw_client import RawClient, client_context, read_all
-from tls_bytes import listing_with, stands
+from tls_bytes import listener, listing_with, stands
 
 Connect = Callable[..., RawClient]
 Start = Callable[..., LiveServer]
@@ -64,6 +64,16 @@ def test_an_account_has_the_last_word_on_resumption(
     server = start(policy=f'session_reuse = "{general}"', account=f'session_reuse = "{own}"')
     client = connect(server).log_in()
     assert listing_with(client, None).code == (226 if own == "off" else 522)
+
+
+@pytest.mark.requirement("R4217-10.2-f", "R4217-10.1-a", side="S")
+def test_listeners_may_differ_on_resumption(start: Start, connect: Connect) -> None:
+    rules = {"explicit": "required", "implicit": "off"}
+    server = start(listeners="".join(listener(kind, f'session_reuse = "{rules[kind]}"') for kind in rules))
+    for kind, code in (("explicit", 522), ("implicit", 226)):
+        client = connect(server, implicit=kind == "implicit").log_in()
+        assert listing_with(client, None).code == code
+        client.download("NLST")
 
 
 @pytest.mark.requirement("RTLS-i", "R4217-10.2-g", "R4217-15.2-a", side="S")

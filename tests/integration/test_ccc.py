@@ -6,9 +6,9 @@ import socket
 from collections.abc import Callable
 
 import pytest
-from live_server import LiveServer
+from live_server import LiveServer, cheap_hash
 from raw_client import RawClient, read_all
-from tls_bytes import enter, listing_with, open_bytes, protect_with, silence
+from tls_bytes import enter, listener, listing_with, open_bytes, protect_with, silence
 
 from lockgate.server import control
 
@@ -55,6 +55,23 @@ def test_ccc_may_be_allowed_to_one_account_alone(start: Start, connect: Connect)
     enter(client).expect("CCC", 200)
     client.stop_tls()
     client.expect("PWD", 257)
+
+
+@pytest.mark.requirement("R4217-5-a", "R4217-10.1-a", side="S")
+def test_ccc_may_be_allowed_on_one_listener_and_denied_to_one_account(start: Start) -> None:
+    bob = f'[[account]]\nname = "bob"\npassword_hash = "{cheap_hash("bob")}"\nhome = "bob"\n'
+    allowing = listener("implicit", 'clear_command_channel = "after-login"')
+    server = start(
+        listeners=listener("explicit") + allowing, more_accounts=f'{bob}clear_command_channel = "off"\n'
+    )
+    for port, implicit, user, code in (
+        (server.port, False, "alice", 500),
+        (server.implicit_port, True, "bob", 500),
+        (server.implicit_port, True, "alice", 200),
+    ):
+        with RawClient(server.host, port, implicit=implicit) as client:
+            client.log_in(user, "bob" if user == "bob" else "correct horse")
+            client.expect("CCC", code)
 
 
 @pytest.mark.requirement("R4217-3-a", "R4217-5-d", "R4217-5-e", side="S")

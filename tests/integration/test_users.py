@@ -135,19 +135,21 @@ def test_a_user_kept_from_tls_may_come_in_clear_after_rein(start: Start, connect
 
 
 @pytest.mark.requirement("R4217-10.1-e", side="S")
-@pytest.mark.parametrize("base", ["required", "optional"])
+@pytest.mark.parametrize("base", ["required", "optional", "forbidden"])
 @pytest.mark.parametrize("own", ["required", "optional", "forbidden"])
 @pytest.mark.parametrize("tls", [False, True], ids=["clear", "tls"])
 def test_the_whole_grid_of_listener_and_account(start: Start, base: str, own: str, tls: bool) -> None:
     """An account can tighten what a listener leaves open, never loosen what the listener refuses."""
     more = account("bob", f'control = "{own}"\ndata = "optional"')
-    both = listener("explicit", f'control = "{base}"') + listener("none", OPEN)
-    server = mixed(
-        start, policy='data = "optional"\ncontrol = "optional"', listeners=both, more_accounts=more
-    )
+    others = listener("none", OPEN) + listener("implicit", OPEN)
+    listeners = listener("explicit", f'control = "{base}"') + others
+    server = mixed(start, policy=OPEN, listeners=listeners, more_accounts=more)
     with RawClient(server.host, server.port) as client:
+        if tls and base == "forbidden":
+            client.expect("AUTH TLS", 534)
+            return
         if tls:
             client.auth()
         allowed = own != "forbidden" if tls else "required" not in (base, own)
         client.expect("USER bob", 331 if allowed else 534 if tls else 530)
-        client.expect("PASS bob", 230 if allowed else 503 if tls or base == "optional" else 530)
+        client.expect("PASS bob", 230 if allowed else 530 if base == "required" and not tls else 503)
