@@ -170,6 +170,16 @@ class Account:
         """Return whether the account has all of these permissions."""
         return permission in self.permissions
 
+    @property
+    def is_blind(self) -> bool:
+        """Whether the account may neither read nor list, and so must not learn which names are taken."""
+        return not self.permissions & (Permission.READ | Permission.LIST)
+
+    @property
+    def is_drop_box(self) -> bool:
+        """Whether the account may put files in and do nothing with those that are there."""
+        return self.is_blind and self.may(Permission.WRITE) and not self.may(Permission.DELETE)
+
 
 @runtime_checkable
 class AccountStore(Protocol):

@@ -137,7 +137,7 @@ async def run(session: Session, command: Command) -> Reply:
     try:
         return await HANDLERS[verb](session, command)
     except StorageError as error:
-        return storage_reply(error)
+        return storage_reply(error, is_blind=session.is_blind)
     except RemoteProtocolError:
         return Reply.of(ReplyCode.BAD_ARGUMENT, f"{command.word}: bad argument; {VERBS[verb].help}")
     except NotOpened as error:

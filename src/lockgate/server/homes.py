@@ -5,6 +5,7 @@ Must not know sessions or replies.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -58,7 +59,8 @@ class Homes:
             ConfigError: The home cannot be made, or the owner of its files is unknown.
             StorageError: The home cannot be opened.
         """
-        key = _Key(account.home, file_settings(files_for(self._files, account.files)))
+        settings = file_settings(files_for(self._files, account.files))
+        key = _Key(account.home, dataclasses.replace(settings, drop_box=account.is_drop_box))
         storage = self._storages.get(key)
         if storage is None:
             _make(key)

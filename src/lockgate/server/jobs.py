@@ -132,7 +132,7 @@ class Job:
             finally:
                 endpoint.close()
         session.tls.last_direction = self.direction
-        reply = outcome_reply(outcome)
+        reply = outcome_reply(outcome, is_blind=session.is_blind)
         record(
             "transfer",
             peer=session.control.peer_address,

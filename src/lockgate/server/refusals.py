@@ -45,8 +45,22 @@ _STORAGE: tuple[tuple[type[Exception], int, str], ...] = (
 )
 
 
-def storage_reply(error: Exception | None) -> Reply:
-    """Return the refusal that a storage's error stands for."""
+# What tells one who sees nothing whether a name is taken; and one answer for all of it.
+_TELLING = (
+    *(NotFound, AlreadyExists, PermissionDenied, IsADirectory, NotADirectory, DirectoryNotEmpty),
+    OutsideRoot,
+)
+
+
+def storage_reply(error: Exception | None, *, is_blind: bool = False) -> Reply:
+    """Return the refusal that a storage's error stands for.
+
+    Args:
+        error: The error.
+        is_blind: The account may neither read nor list: the reply must not tell what is there.
+    """
+    if is_blind and isinstance(error, _TELLING):
+        return Reply.of(_C.FILE_UNAVAILABLE, "Permission denied.")
     for kind, code, text in _STORAGE:
         if isinstance(error, kind):
             return Reply.of(code, text)
@@ -64,10 +78,12 @@ _OUTCOMES: dict[OutcomeStatus, tuple[int, str]] = {
 }
 
 
-def outcome_reply(outcome: Outcome) -> Reply:
+def outcome_reply(outcome: Outcome, *, is_blind: bool = False) -> Reply:
     """Return the final reply of a transfer (RFC 959 §4.2, RFC 4217 §10.2)."""
     if outcome.status is OutcomeStatus.STORAGE_FAILED:
-        return storage_reply(outcome.error if isinstance(outcome.error, StorageError) else None)
+        return storage_reply(
+            outcome.error if isinstance(outcome.error, StorageError) else None, is_blind=is_blind
+        )
     if outcome.status is OutcomeStatus.NOT_ACCEPTABLE:
         # RFC 4217 §10.2: the 522 says what would be acceptable; the words are binding.py's own.
         reason = str(outcome.error) if isinstance(outcome.error, LockgateError) else "not acceptable"

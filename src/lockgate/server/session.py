@@ -146,6 +146,11 @@ class Session:
         return self.login.account.name if self.login.account else None
 
     @property
+    def is_blind(self) -> bool:
+        """True when the account must not learn what is there; see `Account.is_blind`."""
+        return self.login.account is not None and self.login.account.is_blind
+
+    @property
     def account(self) -> Account:
         """The account; a gate has made sure that there is one."""
         assert self.login.account is not None

@@ -6,16 +6,18 @@ Each handle belongs to one thread at a time. They work on descriptors; no path i
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 from dataclasses import dataclass
 
-from lockgate.errors import StorageError
+from lockgate.errors import StorageError, shorten
 
 from ._existing import Existing, copy_content
 from ._failures import Translated, storage_error
 from ._holdings import LocalPlace
 from ._kept import KeptParts
+from ._names import beside, from_bytes
 from ._openat2 import rename_exclusively
 from ._tree import Descriptor
 from .base import OffsetBeyondEnd
@@ -76,6 +78,7 @@ class Upload:
         working: The hidden name while it is written.
         kept: The hidden name if it is interrupted and kept.
         parts: Where parts that are kept are counted.
+        guard: The name that makes a kept part void as soon as it is taken.
         is_keepable: An interrupted upload may be kept: nothing was visible under the name at the beginning.
         mode: Permission bits of the published file.
         refusal: What is raised when the name is taken at the commit; None: what has it is replaced.
@@ -88,6 +91,7 @@ class Upload:
     working: bytes
     kept: bytes
     parts: KeptParts
+    guard: bytes
     is_keepable: bool
     mode: int
     refusal: type[StorageError] | None
@@ -116,6 +120,7 @@ class LocalWriter:
         "_is_uncut",
         "_opened",
         "_position",
+        "_published",
         "_upload",
     )
 
@@ -136,6 +141,7 @@ class LocalWriter:
         self._is_copied = existing is None
         self._is_cancelled = False
         self._ended = False
+        self._published = upload.target
 
     @property
     def position(self) -> int:
@@ -168,7 +174,8 @@ class LocalWriter:
         upload = self._upload
         with Translated(upload.path):
             folder = Descriptor(os.dup(upload.folder.number))
-        return LocalPlace(folder, working=upload.working, names=(upload.target, upload.kept))
+        names = (upload.target, upload.kept)
+        return LocalPlace(folder, working=upload.working, names=lambda: {*names, self._published})
 
     def prepare(self) -> None:
         """Copy and synchronise now, so that `commit` does not take long; blocks."""
@@ -234,7 +241,9 @@ class LocalWriter:
     def _publish(self, upload: Upload, folder: int) -> None:
         if self._existing is not None:
             self._existing.hold(folder, upload.target)
-        if upload.refusal is None:
+        if upload.files.drop_box:
+            self._published = publish_beside(upload, folder)
+        elif upload.refusal is None:
             os.rename(upload.working, upload.target, src_dir_fd=folder, dst_dir_fd=folder)
         else:
             try:
@@ -275,7 +284,7 @@ class LocalWriter:
             upload.folder.number,
             working=upload.working,
             kept=upload.kept,
-            target=upload.target,
+            target=upload.guard,
             was_kept=self._is_resumed,
         )
 
@@ -290,6 +299,23 @@ class LocalWriter:
         if self._upload.files.fsync:
             os.fsync(self._opened.number)
         self._opened.close()
+
+
+def publish_beside(upload: Upload, folder: int) -> bytes:
+    """Publish an upload under its name, or under one beside it where that is taken; return the name.
+
+    Raises:
+        OSError: It cannot be published, or every name that was tried is taken.
+    """
+    for name in beside(upload.target):
+        try:
+            rename_exclusively(folder, upload.working, name)
+        except FileExistsError:
+            continue
+        if name != upload.target:
+            _log.info("= %s was taken: stored as %s", shorten(upload.path), shorten(from_bytes(name)))
+        return name
+    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
 
 
 def synchronise_folder(folder: int) -> None:

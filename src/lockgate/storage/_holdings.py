@@ -28,12 +28,12 @@ class LocalPlace:
     Args:
         folder: The directory; owned by this object.
         working: The hidden name of the upload.
-        names: The name to publish under, and the one of its kept part.
+        names: Tells the names that it is, or may be, published under, and the one of its kept part.
     """
 
     __slots__ = ("_folder", "_names", "_working")
 
-    def __init__(self, folder: Descriptor, *, working: bytes, names: tuple[bytes, ...]) -> None:
+    def __init__(self, folder: Descriptor, *, working: bytes, names: Callable[[], Iterable[bytes]]) -> None:
         self._folder = folder
         self._working = working
         self._names = names
@@ -44,7 +44,7 @@ class LocalPlace:
 
     def around(self) -> Usage:
         """Return what stands under the upload's name, and the part kept for it."""
-        return usage_of(self._folder.number, self._names)
+        return usage_of(self._folder.number, self._names())
 
     def close(self) -> None:
         """Give the descriptor back; may be called twice."""
@@ -58,7 +58,7 @@ class InPlacePlace:
     Args:
         folder: The directory; owned by this object.
         opened: The status of the upload's file.
-        names: The name of the upload, and that of a part kept for it.
+        names: The name of the upload, that of a part kept for it, and others that counted before it.
         is_open: Says whether the upload has not ended yet: until then its file is the upload's own.
     """
 
@@ -69,7 +69,7 @@ class InPlacePlace:
         folder: Descriptor,
         opened: os.stat_result,
         *,
-        names: tuple[bytes, bytes],
+        names: tuple[bytes, ...],
         is_open: Callable[[], bool],
     ) -> None:
         self._folder = folder

@@ -7,6 +7,8 @@ One writes to a file at a time: the lock is of the file (flock), so it holds bet
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import errno
 import fcntl
 import logging
 import os
@@ -18,6 +20,7 @@ from ._failures import Translated, storage_error
 from ._handles import Upload, synchronise_folder
 from ._holdings import InPlacePlace
 from ._kept import kept_size
+from ._names import beside
 from ._openat2 import rename_exclusively
 from ._tree import Descriptor, check_regular
 from .base import OffsetBeyondEnd, TargetBusy, WriteMode
@@ -36,15 +39,19 @@ class InPlaceWriter:
         opened: The target, locked; the writer owns it.
         position: Where the next byte goes.
         is_new: The target was made for this upload.
+        asked: The name that was asked for, where that is another.
     """
 
-    __slots__ = ("_ended", "_is_begun", "_is_new", "_opened", "_position", "_upload")
+    __slots__ = ("_asked", "_ended", "_is_begun", "_is_new", "_opened", "_position", "_upload")
 
-    def __init__(self, upload: Upload, opened: Descriptor, *, position: int, is_new: bool) -> None:
+    def __init__(
+        self, upload: Upload, opened: Descriptor, *, position: int, is_new: bool, asked: bytes = b""
+    ) -> None:
         self._upload = upload
         self._opened = opened
         self._position = position
         self._is_new = is_new
+        self._asked = asked or upload.target
         self._is_begun = False
         self._ended = False
 
@@ -77,7 +84,7 @@ class InPlaceWriter:
         with Translated(upload.path):
             folder = Descriptor(os.dup(upload.folder.number))
             status = os.fstat(self._opened.number)
-        names = (upload.target, upload.kept)
+        names = (upload.target, upload.kept, *({self._asked} - {upload.target}))
         return InPlacePlace(folder, status, names=names, is_open=lambda: not self._ended)
 
     def prepare(self) -> None:
@@ -160,6 +167,8 @@ class InPlaceWriter:
 
 def begin_in_place(upload: Upload, *, mode: WriteMode, offset: int) -> InPlaceWriter:
     """Open or make the target and lock it; raises as `Storage.open_write`, or `OSError`."""
+    if upload.files.drop_box:
+        return _drop_in(upload, offset)
     is_continued = mode in (WriteMode.APPEND, WriteMode.RESUME)
     found = None if mode is WriteMode.CREATE_NEW else _open(upload)
     if found is None and is_continued and _show_kept(upload, offset):
@@ -178,6 +187,21 @@ def begin_in_place(upload: Upload, *, mode: WriteMode, offset: int) -> InPlaceWr
     except BaseException:
         opened.close()
         raise
+
+
+def _drop_in(upload: Upload, offset: int) -> InPlaceWriter:
+    """Begin a file of its own, whatever has the name."""
+    if offset:
+        raise OffsetBeyondEnd(f"cannot continue at {offset}: nothing is stored")
+    for name in beside(upload.target):
+        try:
+            own = dataclasses.replace(upload, target=name)
+            opened = _create(own)
+        except FileExistsError:
+            continue
+        _lock(own, opened)
+        return InPlaceWriter(own, opened, position=0, is_new=True, asked=upload.target)
+    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
 
 
 def check_unwritten(folder: int, name: bytes) -> None:

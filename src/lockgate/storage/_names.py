@@ -11,6 +11,7 @@ import hashlib
 import re
 import secrets
 import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -20,6 +21,7 @@ __all__ = [
     "HIDDEN_PREFIX",
     "NAME_LIMIT_BYTES",
     "HiddenNames",
+    "beside",
     "from_bytes",
     "to_bytes",
     "unique_name",
@@ -71,6 +73,14 @@ def visible_target(target: str, depth: int) -> str | None:
         if depth < 0:
             return None
     return target
+
+
+def beside(name: bytes, attempts: int = 8) -> Iterator[bytes]:
+    """Yield a name, and then some that are like it and most probably unused."""
+    yield name
+    for _ in range(attempts):
+        ending = f".{secrets.token_hex(4)}".encode()
+        yield name[: NAME_LIMIT_BYTES - len(ending)] + ending
 
 
 def unique_name(prefix: str) -> str:

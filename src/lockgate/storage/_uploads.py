@@ -45,6 +45,15 @@ class UploadSettings:
     parts: KeptParts
     files: FileSettings
 
+    def kept(self, target: bytes) -> bytes:
+        """Return the hidden name under which an interrupted upload is kept."""
+        # What drops in has parts of its own: whether others have taken the name must not show in them.
+        return self.names.kept(b"/" + target if self.files.drop_box else target)
+
+    def guard(self, target: bytes) -> bytes:
+        """Return the name that makes a kept part void as soon as it is taken."""
+        return self.names.working(target) if self.files.drop_box else target
+
 
 def begin_upload(
     tree: Tree, settings: UploadSettings, path: str, *, mode: WriteMode, offset: int
@@ -72,7 +81,8 @@ def _begin(
     offset: int,
 ) -> LocalWriter | InPlaceWriter:
     target = parts[-1]
-    existing = None if settings.files.in_place else _look_at_target(tree, folder.number, parts)
+    is_looked_at = not settings.files.in_place and not settings.files.drop_box
+    existing = _look_at_target(tree, folder.number, parts) if is_looked_at else None
     if mode is WriteMode.CREATE_NEW and existing is not None:
         raise AlreadyExists(f"the name is taken: {shorten(path)}")
     replaced = existing if existing is not None and stat.S_ISREG(existing.st_mode) else None
@@ -81,8 +91,9 @@ def _begin(
         folder=folder,
         target=target,
         working=settings.names.working(target),
-        kept=settings.names.kept(target),
+        kept=settings.kept(target),
         parts=settings.parts,
+        guard=settings.guard(target),
         # Over an existing target a part would be of no use; nobody knows the name of a unique upload.
         is_keepable=existing is None and mode is not WriteMode.CREATE_NEW,
         # As writing into the file would have left it; set-uid and the like do not survive new content.
@@ -156,7 +167,7 @@ def _create(upload: Upload) -> Descriptor:
 
 def _continue_kept(upload: Upload, *, offset: int | None) -> LocalWriter:
     """Go on with the kept part, if there is one, at an offset (None: at its end)."""
-    size = kept_size(upload.folder.number, kept=upload.kept, target=upload.target)
+    size = kept_size(upload.folder.number, kept=upload.kept, target=upload.guard)
     wanted = offset if offset is not None else size
     if size is not None and wanted is not None and size >= wanted:
         writer = _take_kept(upload, wanted)

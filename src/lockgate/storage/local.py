@@ -212,7 +212,8 @@ class LocalStorage:
         try:
             parts = self._existing_name(path)
             with Translated(path), self._tree.folder(parts[:-1]) as folder:
-                return kept_size(folder, kept=self._names.kept(parts[-1]), target=parts[-1])
+                uploads = self._uploads
+                return kept_size(folder, kept=uploads.kept(parts[-1]), target=uploads.guard(parts[-1]))
         except (NotFound, NotADirectory, PermissionDenied):
             return None
 
@@ -231,7 +232,7 @@ class LocalStorage:
             if not parts:
                 return NOTHING
             with Translated(path), self._tree.folder(parts[:-1]) as folder:
-                return usage_of(folder, (parts[-1], self._names.kept(parts[-1])))
+                return usage_of(folder, (parts[-1], self._uploads.kept(parts[-1])))
         except (NotFound, NotADirectory, NameRejected, OutsideRoot):
             return NOTHING
 

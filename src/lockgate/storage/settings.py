@@ -19,6 +19,8 @@ class FileSettings:
         owner: The number of the user that new files and directories get; None: the process's own.
         group: The number of the group that they get; None: as the system has it.
         hidden: Patterns (`fnmatch`, case-sensitive) of names that are not there, as any part of a path.
+        drop_box: What is there does not count for uploads, and is never replaced: one to a taken name is
+            stored beside it, under a name of its own. Only kept parts of its own are gone on with.
         follow_links: Symbolic links are followed while they stay inside; False: none is.
     """
 
@@ -28,6 +30,7 @@ class FileSettings:
     owner: int | None = None
     group: int | None = None
     hidden: tuple[str, ...] = ()
+    drop_box: bool = False
     follow_links: bool = True
 
     @property

@@ -64,6 +64,7 @@ class FakeSession:
     endpoint: FakeEndpoint | None
     server: SimpleNamespace
     user_name: str = "alice"
+    is_blind: bool = False
     control: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(peer_address="192.0.2.1"))
     tls: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(last_direction=Direction.NONE))
 

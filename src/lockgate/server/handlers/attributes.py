@@ -59,6 +59,8 @@ async def mff(session: Session, command: Command) -> Reply:
 async def avbl(session: Session, command: Command) -> Reply:
     """Say how many bytes the account may still store in a directory."""
     path, storage = session.path(command), session.storage
+    if session.is_blind and path != session.parameters.cwd:
+        raise PermissionDenied(path)  # whether it is there is not told
     free = await session.in_worker(lambda: storage.free_bytes(path))
     if free is None:
         return Reply.of(_C.FILE_UNAVAILABLE, "The free space is not known.")
@@ -113,8 +115,8 @@ async def _change(session: Session, command: Command, name: str, facts: ChangedF
         StorageError: Nothing was changed.
         TimeNotKept: Nothing was changed.
     """
-    if not session.account.may(Permission.WRITE):
-        raise PermissionDenied("the account may not write")
+    if not session.account.may(Permission.WRITE) or session.is_blind:
+        raise PermissionDenied("the account may not change what is there")
     path, storage = resolve(session.parameters.cwd, name), session.storage
     await session.in_worker(lambda: _apply(storage, path, facts))
     record(

@@ -87,7 +87,9 @@ async def rnto(session: Session, command: Command) -> Reply:
     assert rename_from is not None
     source = resolve(session.parameters.cwd, rename_from)
     target, storage = session.path(command), session.storage
-    may_replace = session.account.may(Permission.WRITE) or session.account.may(Permission.DELETE)
+    account = session.account
+    # A drop box puts files beside those that are there.
+    may_replace = account.may(Permission.DELETE) or (account.may(Permission.WRITE) and not account.is_blind)
 
     def rename() -> None:
         if not may_replace and source != target and _exists(storage, target):
@@ -117,11 +119,14 @@ async def size(session: Session, command: Command) -> Reply:
 
     def look() -> int:
         try:
-            entry = storage.stat(path)
+            # Who may neither read nor list sees the part of his own interrupted upload and nothing else.
+            entry = None if session.is_blind else storage.stat(path)
         except NotFound:
+            entry = None
+        if entry is None:
             partial = storage.resumable_size(path)
             if partial is None:
-                raise
+                raise NotFound(path)
             return partial
         if entry.kind is EntryKind.DIRECTORY:
             raise IsADirectory(path)
@@ -133,6 +138,8 @@ async def size(session: Session, command: Command) -> Reply:
 async def mdtm(session: Session, command: Command) -> Reply:
     """Say when a file changed last, in UTC (RFC 3659 §3)."""
     path, storage = session.path(command), session.storage
+    if session.is_blind:
+        raise PermissionDenied(path)
     entry = await session.in_worker(lambda: storage.stat(path))
     return Reply.of(_C.FILE_STATUS, format_time(entry.modified))
 
