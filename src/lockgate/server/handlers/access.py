@@ -77,10 +77,9 @@ async def _check_password(session: Session, name: str, password: str) -> Account
     # The work is done all the same, with a password that fits nothing and is remembered by nobody: a right
     # guess must not be told by its time either.
     tried = secrets.token_hex() if is_locked else password
-    account = await server.passwords.check(
+    return await server.passwords.check(
         server.accounts, name, tried, address=address, is_wanted=lambda: server.has(control)
     )
-    return None if is_locked else account
 
 
 async def acct(session: Session, command: Command) -> Reply:
