@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+from revocation import holder, revocation_list
 
 from lockgate.accounts.passwords import verify_password
 from lockgate.cli.main import main
@@ -268,3 +269,45 @@ def test_a_file_that_is_no_certificate_is_said_to_be_none(tmp_path: Path, capsys
         (tmp_path / name).touch()
     assert main(["cert", "show", "--config", str(tmp_path / "lockgate.toml")]) == 2
     assert "BEGIN CERTIFICATE" in capsys.readouterr().err
+
+
+def test_every_certificate_ca_and_list_of_a_configuration_is_shown(tmp_path: Path, capsys: Capture) -> None:
+    authority, clients = CertificateAuthority(), holder("clients", ca=True)
+    stems = ("server", "one", "own")
+    shown = [authority.issue_server([f"{stem}.example"]).write(tmp_path, stem) for stem in stems]
+    (tmp_path / "ca.pem").write_bytes(clients.pem)
+    (tmp_path / "crl.pem").write_bytes(revocation_list(clients, days=-1))
+    file = tmp_path / "lockgate.toml"
+    file.write_text(
+        "[tls]\nclient_ca = 'ca.pem'\ncrl = 'crl.pem'\n"
+        "[[certificate]]\ncertificate = 'one.pem'\nkey = 'one.key'\n"
+        "[[listener]]\nport = 0\n[[listener]]\nport = 0\ncertificate = 'own.pem'\nkey = 'own.key'\n"
+    )
+    assert main(["cert", "show", "--config", str(file)]) == 0
+    captured = capsys.readouterr()
+    assert all(one.fingerprint in captured.out for one in shown)
+    assert "Client CA    CN=clients" in captured.out
+    assert "Revoked by   CN=clients" in captured.out
+    assert captured.out.count("(EXPIRED)") == 1
+    assert "the revocation list of CN=clients" in captured.err
+
+
+def test_a_certificate_that_ends_soon_is_a_warning_of_the_check(tmp_path: Path, capsys: Capture) -> None:
+    CertificateAuthority().issue_server(days=12).write(tmp_path, "server")
+    file = tmp_path / "lockgate.toml"
+    file.write_text("[[listener]]\nport = 0\n")
+    assert main(["config", "check", str(file)]) == 0
+    assert "expires in 11 days" in capsys.readouterr().err
+    file.write_text("[tls]\nexpiry_warning_days = 5\n[[listener]]\nport = 0\n")
+    assert main(["config", "check", str(file)]) == 0
+    assert "expires" not in capsys.readouterr().err
+
+
+def test_a_key_that_everybody_can_read_fails_the_check(tmp_path: Path, capsys: Capture) -> None:
+    CertificateAuthority().issue_server().write(tmp_path, "server").key.chmod(0o644)
+    file = tmp_path / "lockgate.toml"
+    file.write_text("[tls]\nkey = 'server.key'\n[[listener]]\nport = 0\n")
+    assert main(["config", "check", str(file)]) == 2
+    told = capsys.readouterr().err
+    assert f"{file}:2: " in told
+    assert "chmod 600" in told

@@ -6,6 +6,7 @@ import ssl
 from dataclasses import replace
 
 import pytest
+from hellos import hello_with
 
 from lockgate.errors import CertificateRejected, HandshakeFailed, LocalProtocolError, TlsError
 from lockgate.tls.contexts import ServerContexts, client_context
@@ -574,3 +575,19 @@ def test_a_session_is_asked_for_again_only_when_a_ticket_may_have_come(pair, ver
     pair.carry()
     assert pair.client.read() == b"220 Hello\r\n"
     assert pair.client.session is first
+
+
+@pytest.mark.parametrize("name", [b"\xff\xfe", "bücher.example".encode()])
+def test_a_server_name_that_is_not_ascii_gets_an_alert_of_its_own(pki, name):
+    server = TlsEngine(ServerContexts(pki.policy("1.3")).control_context(), server_side=True)
+    server.feed(hello_with(name))
+    with pytest.raises(HandshakeFailed, match="is none"):
+        server.do_handshake()
+    assert server.data_to_send() == bytes.fromhex("15 03 03 00 02 02 70")
+
+
+def test_a_server_name_that_nobody_has_is_served(pki):
+    server = TlsEngine(ServerContexts(pki.policy("1.3")).control_context(), server_side=True)
+    server.feed(hello_with(b"not a host name"))
+    assert not server.do_handshake()
+    assert server.data_to_send().startswith(b"\x16")

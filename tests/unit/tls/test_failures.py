@@ -33,6 +33,18 @@ def test_a_missing_client_certificate_is_the_certificates_fault():
     assert isinstance(failure, CertificateRejected)
 
 
+@pytest.mark.parametrize(
+    ("code", "remedy"), [(3, "put every CA's in"), (12, "nobody is let in"), (23, "has revoked it")]
+)
+def test_what_revocation_lists_say_has_a_remedy_of_its_own(code, remedy):
+    error = ssl.SSLCertVerificationError(1, "text")
+    error.verify_code = code
+    failure = explain_handshake(error, server_side=True)
+    assert isinstance(failure, CertificateRejected)
+    assert remedy in str(failure)
+    assert "client_ca" not in str(failure)
+
+
 @pytest.mark.parametrize(("server_side", "remedy"), [(True, "client_ca"), (False, "--pin SHA256")])
 def test_a_certificate_that_does_not_verify_names_the_remedy_of_the_role(server_side, remedy):
     error = ssl.SSLCertVerificationError(1, "text")
