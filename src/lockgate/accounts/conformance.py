@@ -92,6 +92,17 @@ class AccountStoreSuite(ABC):
         assert store.check_password("bob", "Opening") is None
         assert store.check_password("alice", "Opening") is not None
 
+    def test_only_a_password_that_was_right_is_ever_recalled(self) -> None:
+        """A store may recall nothing at all, but nothing that it has not found right."""
+        store = self._store()
+        assert store.recall_password("alice", "Opening") is None
+        assert store.check_password("alice", "opening") is None
+        assert store.check_password("alice", "Opening") is not None
+        recalled = store.recall_password("alice", "Opening")
+        assert recalled is None or recalled.name == "alice"
+        for name, password in (("alice", "opening"), ("bob", "Opening"), ("device", "Opening"), ("eve", "")):
+            assert store.recall_password(name, password) is None
+
     def test_a_password_may_hold_any_character(self) -> None:
         """UTF-8 beyond the basic plane included."""
         assert self._store().check_password("bob", "b\u00f6b \U0001f6a2") is not None
