@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -132,6 +133,27 @@ def descriptors_at_rest(process: ServerProcess) -> int:
     # Two listeners, and the pair by which the event loop is woken.
     until(lambda: sockets() == 4)
     return process.descriptors
+
+
+def test_homes_that_a_reload_has_replaced_are_closed_with_their_sessions(
+    tmp_path: Path, connect: Connect
+) -> None:
+    # Without Python's collector, which would come some time or never.
+    with serving(tmp_path, prelude="import gc; gc.disable()") as process:
+
+        def log_in_and_reload() -> None:
+            with connect(process) as client:
+                client.log_in()
+                assert client.upload("STOR one.bin", CONTENT).code == 226
+            told = process.log.read_text().count("reload")
+            process.process.send_signal(signal.SIGHUP)
+            until(lambda: process.log.read_text().count("reload") > told)
+
+        log_in_and_reload()
+        before = descriptors_at_rest(process)
+        for _ in range(5):
+            log_in_and_reload()
+        until(lambda: descriptors_at_rest(process) <= before + 1)
 
 
 @pytest.mark.requirement("RSEC-dos-a", side="S")

@@ -68,6 +68,7 @@ class ControlConnection(asyncio.BufferedProtocol):
         "_deadline",
         "_has_received",
         "_idle",
+        "_is_lost",
         "_last_activity",
         "_peer_ended",
         "_secured",
@@ -96,6 +97,7 @@ class ControlConnection(asyncio.BufferedProtocol):
         self._secured = SecuredControl(self._send)
         self._serving = False
         self._closing = False
+        self._is_lost = False
         self._has_received = False
         self._peer_ended = False
         self._write_blocked = False
@@ -172,8 +174,19 @@ class ControlConnection(asyncio.BufferedProtocol):
         self.server.leave(self)
         self.session.end()
         self._secured.forget()
+        self._is_lost = True
+        self._let_go()
         if self.is_admitted:
             _logger.info("%s = closed", self.session)
+
+    def _let_go(self) -> None:
+        """Let files and TLS go when nothing works with them any more.
+
+        Connection and session know each other, so otherwise they wait for Python's collector, which may be
+        long; homes that a reload has replaced would stay open until then.
+        """
+        if self._is_lost and not self._serving and self.session.job is None:
+            self.session.forget()
 
     def pause_writing(self) -> None:
         """The client does not read its replies: run nothing more, and give up after the stall limit."""
@@ -220,6 +233,7 @@ class ControlConnection(asyncio.BufferedProtocol):
     def _wake(self) -> None:
         """Run the next commands, unless that is going on already."""
         if self._closing:
+            self._let_go()
             return
         if not self.core.wants_data:
             # Commands wait for the one that runs, or for a client that reads no replies: take no more.

@@ -292,3 +292,8 @@ class Session:
         self.drop_endpoint()
         # The login itself stays: a job that is ending still tells whose it was.
         self._count_out()
+
+    def forget(self) -> None:
+        """Let go of files and TLS: nothing works with them any more."""
+        self.login = LoginState()
+        self.tls = TlsState()
