@@ -14,7 +14,7 @@ import logging
 import os
 import stat
 
-from lockgate.errors import PermissionDenied, StorageError
+from lockgate.errors import StorageError
 
 from ._failures import Translated, storage_error
 from ._handles import Upload, synchronise_folder
@@ -226,9 +226,7 @@ def _open(upload: Upload) -> Descriptor | None:
         status = os.stat(upload.target, dir_fd=folder, follow_symlinks=False)
     except FileNotFoundError:
         return None
-    if stat.S_ISLNK(status.st_mode):
-        raise PermissionDenied("a link is not written through")
-    check_regular(status)
+    check_regular(status)  # a link is none either: what it leads to is not written to
     opened = Descriptor(os.open(upload.target, _WRITE, dir_fd=folder))
     try:
         check_regular(os.fstat(opened.number))

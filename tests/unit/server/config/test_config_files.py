@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from lockgate.accounts.files import LinkRule
 from lockgate.accounts.passwords import hash_password
 from lockgate.errors import ConfigError
 from lockgate.server.config import Config, FilesConfig, accounts, files_for, load_config
+from lockgate.server.config.files import FILE_KEYS
 from lockgate.server.config.owners import group_number, owner_problems, user_number
 from lockgate.server.homes import file_settings
 from lockgate.storage.settings import FileSettings
@@ -36,6 +39,18 @@ def told(folder: Path, text: str, *, trial: bool = False) -> list[str]:
 
 def test_the_defaults_are_those_of_the_storage(tmp_path: Path) -> None:
     assert file_settings(load(tmp_path, "").files) == FileSettings()
+
+
+def test_the_page_for_operators_shows_every_key_with_its_default(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[4] / "docs" / "files.md").read_text(encoding="utf-8")
+    example = page.partition("```toml\n")[2].partition("```")[0]
+    shown = tomllib.loads(example)
+    assert tuple(shown["files"]) == FILE_KEYS
+    for pattern, real in ((r"\$argon2id[^\"]*", HASH), ('"archive"', '"0"')):
+        example = re.sub(pattern, lambda _found, real=real: real, example)
+    config = load(tmp_path, example)
+    assert config.files == FilesConfig()
+    assert files_for(config.files, config.accounts[0]).umask == "007"
 
 
 def test_the_account_goes_before_the_table_key_by_key(tmp_path: Path) -> None:
