@@ -174,6 +174,7 @@ def test_every_listed_feature_works(start: Start, connect: Connect) -> None:
         "EPRT": ("EPRT |1|127.0.0.1|50000|", 200),
         "REST": ("REST 2", 350),
         "MODE": ("MODE Z", 200),
+        "HOST": ("HOST localhost", 503),  # before the login only
         "RANG": ("RANG 1 0", 350),
         "HASH": ("HASH file.txt", 213),
         "MFF": ("MFF modify=20200102030405; file.txt", 213),

@@ -109,6 +109,7 @@ def test_every_listed_feature_works(server: LiveServer, connect: Connect) -> Non
         "MLST": ("MLST feature.txt", 250),
         "MLSD": ("MLSD feature.txt", 501),
         "REST": ("REST 1", 350),
+        "HOST": ("HOST localhost", 503),  # before the login only
         "RANG": ("RANG 1 0", 350),
         "HASH": ("HASH feature.txt", 213),
         "MFF": ("MFF UNIX.mode=0640; feature.txt", 213),
