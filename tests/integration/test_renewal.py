@@ -162,14 +162,14 @@ def test_0_seconds_leave_the_watch_to_sighup(start, connect):
 
 def test_a_reload_changes_all_listeners_or_none(start, connect, caplog):
     server = start(tls="reload_seconds = 0")
-    before = [one.policy for one in server.call(server.server.tls_contexts)]
+    before = [one.shared for one in server.call(server.server.tls_contexts)]
     source = server.server.config.source
     second = source.read_text().rindex('tls = "implicit"')
     text = source.read_text()
     source.write_text(text[:second] + 'ciphers = "NULL"\n' + text[second:])
     server.call(server.server.reload)
     assert told(caplog, "nothing was changed") == 1
-    assert [one.policy for one in server.call(server.server.tls_contexts)] == before
+    assert [one.shared for one in server.call(server.server.tls_contexts)] == before
 
 
 def test_an_end_that_is_near_is_logged_at_the_start_at_a_reload_and_in_the_audit_log(start, caplog):
