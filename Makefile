@@ -27,7 +27,7 @@ endif
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: help serve test lint format unit test-lowest conformance fuzz bench bench-idle bench-crowd peers peers-clean clean distclean
+.PHONY: help serve test lint format unit test-lowest conformance fuzz bench bench-idle bench-crowd soak peers peers-clean clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -72,6 +72,9 @@ bench-idle: $(VENV)/.test-stamp ## what 5,000 idle protected sessions cost (ARGS
 
 bench-crowd: $(VENV)/.test-stamp ## NOOP's latency beside 1,000 slow uploads (ARGS="--uploads 500 --piece-bytes 4096")
 	$(BIN)/python bench/crowd.py $(ARGS)
+
+soak: $(VENV)/.test-stamp ## everything at once for ten minutes, then verdicts (ARGS="--seconds 180 --seed 2")
+	$(BIN)/python tests/soak/soak.py $(ARGS)
 
 peers: ## other people's servers and clients for the interop tests (Debian, root)
 	@python=$$(tools/find-python $(PYTHON)) && exec "$$python" tools/peers.py install

@@ -46,19 +46,12 @@ class Lockgate(peers.ServerProcess):
     Args:
         certificates: What it shows.
         limits: TOML text for `[limits]`.
-        variables: More of the environment.
     """
 
-    def __init__(
-        self, certificates: peers.Certificates, *, limits: str = "", variables: dict[str, str] | None = None
-    ) -> None:
+    def __init__(self, certificates: peers.Certificates, *, limits: str = "") -> None:
         super().__init__("lockgate", certificates)
         self.certificates = certificates
         self._limits = limits
-        self._variables = variables or {}
-
-    def environment(self) -> dict[str, str]:
-        return super().environment() | self._variables
 
     def commands(self) -> list[list[str]]:
         # The measurements are not about hashes: one that costs little.
