@@ -94,11 +94,12 @@ class Place:
     users: tuple[str, ...]
     certificate: str = "off"
     version: str = "1.2"
+    rules: str = RULE_TEXT
 
     def asked_of(self, name: str) -> Asked:
         """What holds for a user who is logged in."""
         own = USERS[name]
-        rules = tuple(rule for rule in RULES if not rule.by_name or name == "named")
+        rules = tuple(rule for rule in RULES if not rule.by_name or name == "named") if self.rules else ()
         return replace(
             self.asked,
             control=own.control or self.asked.control,
@@ -123,10 +124,11 @@ PLACES = {
     ),
     "strict": Place(
         'client_certificate = "required"\nacceptable_tls_version = "1.3"',
-        Asked("required", "required", rules=GENERAL),
+        Asked("required", "required"),
         ("free", "named", "both"),
         certificate="required",
         version="1.3",
+        rules="",
     ),
 }
 NAMES = (*USERS, "nobody", "somebody")
@@ -146,7 +148,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Live
                     limits="login_attempts = 1000",
                     tls='client_ca = "ca.pem"',
                     account='client_certificate = "required"' if place.certificate == "required" else "",
-                    more_accounts="".join(USERS[user].toml(user) for user in place.users) + RULE_TEXT,
+                    more_accounts="".join(USERS[user].toml(user) for user in place.users) + place.rules,
                 )
             )
             for folder in ("secret", "plain", "drop", "pub"):
@@ -384,6 +386,9 @@ class Visit:
 @example("safe", "CN=mallory", "1.3", True, ["USER cert", "PASS cert"], ["CCC", "EPSV", "NLST"])
 @example("safe", "CN=mallory", "1.3", True, ["USER maybe", "PASS maybe"], ["PWD"])
 @example("safe", None, "1.2", True, ["USER new", "PASS new"], ["PWD"])
+@example("open", None, "1.3", True, ["USER ccc", "PASS ccc"], ["REIN", "CCC"])
+@example("open", None, "1.3", False, ["USER ccc", "PASS ccc"], ["CCC"])
+@example("strict", "CN=both", "1.3", True, ["USER both", "PASS both"], ["PBSZ 0", "PROT C", "EPSV", "NLST"])
 @example("strict", None, "1.3", True, [], [])
 @example("strict", "CN=both", "1.2", False, ["AUTH TLS"], [])
 @example("strict", "CN=mallory", "1.3", True, ["USER both", "PASS both"], ["PWD"])
