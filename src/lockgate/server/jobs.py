@@ -25,6 +25,7 @@ from .session import Direction
 if TYPE_CHECKING:
     from lockgate.protocol.commands import Command
     from lockgate.protocol.replies import Reply
+    from lockgate.transfer.rates import Throttle
     from lockgate.transfer.streams import DataStream
 
     from .endpoint import Endpoint, Opener
@@ -53,6 +54,7 @@ class Job:
         settle: See `Settle`.
         interrupt: Ends what `move` and `settle` do with files and no data connection can end; called on the
             event loop, does not block.
+        throttle: What `move` waits for besides the peer.
 
     Attributes:
         command: The transfer command.
@@ -69,6 +71,7 @@ class Job:
         "_path",
         "_session",
         "_settle",
+        "_throttle",
         "_watcher",
         "command",
         "direction",
@@ -87,6 +90,7 @@ class Job:
         move: Move,
         settle: Settle,
         interrupt: Callable[[], None] | None = None,
+        throttle: Throttle | None = None,
     ) -> None:
         self._session = session
         self._endpoint: Endpoint | None = session.take_endpoint()
@@ -94,6 +98,7 @@ class Job:
         self._move = move
         self._settle = settle
         self._interrupt = interrupt
+        self._throttle = throttle
         self._is_moving = False
         self._is_too_slow = False
         self._watcher: asyncio.TimerHandle | None = None
@@ -174,11 +179,19 @@ class Job:
 
     def _watch(self) -> None:
         seconds = self._session.server.config.limits.stall_seconds
-        self._watcher = self._session.server.loop.call_later(seconds, self._watch_from, self.moved_bytes)
+        self._watcher = self._session.server.loop.call_later(
+            seconds, self._watch_from, self.moved_bytes, self._waited_seconds(), seconds
+        )
 
-    def _watch_from(self, moved: int) -> None:
+    def _waited_seconds(self) -> float:
+        return 0.0 if self._throttle is None else self._throttle.waited()
+
+    def _watch_from(self, moved: int, waited: float, seconds: float) -> None:
         """End a transfer that crawls: a byte now and then would hold its thread and its place for ever."""
-        if self._is_moving and self.moved_bytes - moved < self._session.server.config.limits.stall_bytes:
+        # Who waits for our own limit has used up a turn each time: it is not the peer that is slow.
+        is_held_here = self._waited_seconds() - waited >= seconds / 2
+        is_slow = self.moved_bytes - moved < self._session.server.config.limits.stall_bytes
+        if self._is_moving and is_slow and not is_held_here:
             self._is_too_slow = True
             self.abort()
             return

@@ -82,14 +82,14 @@ class TokenBucket:
 
 
 class Throttle:
-    """Makes one transfer wait for all of its buckets. Used by the thread that moves the data.
+    """Makes one transfer wait for all of its buckets. For the thread that moves the data, but for `waited`.
 
     Args:
         buckets: All of them must agree.
         clock: Monotonic seconds, the buckets' own.
     """
 
-    __slots__ = ("_buckets", "_clock", "_left")
+    __slots__ = ("_buckets", "_clock", "_left", "_waited_seconds", "_waits_since")
 
     def __init__(
         self, buckets: Sequence[TokenBucket], *, clock: Callable[[], float] = time.monotonic
@@ -97,6 +97,13 @@ class Throttle:
         self._buckets = tuple(buckets)
         self._clock = clock
         self._left = [0] * len(self._buckets)
+        self._waited_seconds = 0.0
+        self._waits_since: float | None = None
+
+    def waited(self) -> float:
+        """Return how many seconds the transfer has waited here so far; any thread, does not block."""
+        since = self._waits_since
+        return self._waited_seconds + (0.0 if since is None else max(self._clock() - since, 0.0))
 
     def allow(self, wanted: int, stop: Stop) -> int:
         """Return how many of `wanted` bytes may move now, at least one; blocks until then.
@@ -109,9 +116,12 @@ class Throttle:
             if not self._left[index]:
                 self._left[index], at = bucket.take_turn()
                 allowed_at = max(allowed_at, at)
-        pause = allowed_at - self._clock()
-        if pause > 0:
-            stop.wait(pause)
+        now = self._clock()
+        if allowed_at > now:
+            self._waits_since = now
+            stop.wait(allowed_at - now)
+            self._waits_since = None
+            self._waited_seconds += self._clock() - now
         stop.check()
         return min(wanted, *self._left)
 

@@ -236,3 +236,19 @@ def test_an_interruption_ends_a_paced_transfer_and_keeps_what_came(
     assert time.monotonic() - began < 2
     assert outcome.status is OutcomeStatus.ABORTED
     assert 0 < outcome.bytes_moved == len(sink.content) < 100_000
+
+
+def test_a_throttle_tells_how_long_it_held_its_transfer_up(in_thread: Any) -> None:
+    bucket, stop = TokenBucket(1000), Stop()
+    while bucket.take_turn()[1] < time.monotonic() + 300:
+        pass
+    throttle = Throttle([bucket])
+    assert throttle.waited() == 0.0
+    waiting = in_thread(lambda: throttle.allow(10, stop))
+    deadline = time.monotonic() + 10
+    while throttle.waited() < 0.1 and time.monotonic() < deadline:
+        stop.wait(0.01)
+    stop.interrupt()
+    with pytest.raises(TransferAborted):
+        waiting.result()
+    assert 0.1 <= throttle.waited() < 20

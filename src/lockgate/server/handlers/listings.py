@@ -190,7 +190,15 @@ def _send(
     def settle(outcome: Outcome) -> None:
         close()
 
-    session.job = Job(session, command, path=path, direction=Direction.OUT, move=move, settle=settle)
+    session.job = Job(
+        session,
+        command,
+        path=path,
+        direction=Direction.OUT,
+        move=move,
+        settle=settle,
+        throttle=throttle,
+    )
     return Reply.of(_C.OPENING_DATA, f"Listing {shown(path)}.")
 
 

@@ -74,7 +74,15 @@ async def retr(session: Session, command: Command) -> Reply:
 
     left = max(reader.size - offset, 0)
     size = "" if is_ascii else f" ({left if limit is None else min(left, limit)} bytes)"
-    session.job = Job(session, command, path=path, direction=Direction.OUT, move=move, settle=settle)
+    session.job = Job(
+        session,
+        command,
+        path=path,
+        direction=Direction.OUT,
+        move=move,
+        settle=settle,
+        throttle=throttle,
+    )
     return Reply.of(_C.OPENING_DATA, f"Sending {shown(split(path)[1])}{size}.")
 
 
@@ -192,6 +200,7 @@ def _receive(session: Session, command: Command, *, path: str, handle: WriteHand
         move=move,
         settle=settle,
         interrupt=handle.cancel,
+        throttle=throttle,
     )
     return Reply.of(_C.OPENING_DATA, f"Receiving {shown(split(path)[1])}.")
 
