@@ -99,6 +99,10 @@ def test_accounts_that_share_a_home_keep_their_own_rules_and_go_on_with_each_oth
     cut(protected)
     assert alice.read().code == 426
     assert bob.expect("SIZE half", 213) == "213 4"
+    # Not 256 parts for each way to keep files, but for the home.
+    storages = server.server.homes._storages.values()
+    assert len(storages) == 2
+    assert len({id(storage.parts) for storage in storages}) == 1
 
 
 def test_a_reload_changes_what_holds_for_the_next_login(start: Start, connect: Connect) -> None:

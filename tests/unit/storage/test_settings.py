@@ -104,7 +104,19 @@ def test_hidden_names_are_not_listed(storage: LocalStorage) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["A.TMP", "a.tmp ", "a.tmp.", "a.tmp\n", ".Git", ".git.", "xgit", "cafe\u0301", "tmp", "a.tmp\udcff"],
+    [
+        "A.TMP",
+        "a.tmp ",
+        "a.tmp.",
+        "a.tmp\n",
+        ".Git",
+        ".git.",
+        "xgit",
+        "x.git",
+        "cafe\u0301",
+        "tmp",
+        "a.tmp\udcff",
+    ],
 )
 def test_what_only_looks_like_a_hidden_name_is_another_file(storage: LocalStorage, name: str) -> None:
     put(storage, f"/{name}", b"mine")
