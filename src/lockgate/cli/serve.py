@@ -120,6 +120,9 @@ def _log(verbose: int) -> None:
     handler.setFormatter(
         _LogFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s", "%Y-%m-%d %H:%M:%S")
     )
+    from lockgate.server.logflood import LogFlood
+
+    handler.addFilter(LogFlood())
     level = {0: logging.WARNING, 1: logging.INFO}.get(verbose, logging.DEBUG)
     logging.basicConfig(handlers=[handler], level=level)
     logging.getLogger(AUDIT_LOGGER).setLevel(logging.INFO)

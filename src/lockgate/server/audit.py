@@ -25,7 +25,8 @@ def record(event: str, /, **values: object) -> None:
     if not _logger.isEnabledFor(logging.INFO):
         return
     shown = [f"{key}={_shown(value)}" for key, value in values.items() if value is not None]
-    _logger.info("%s", " ".join([event, *shown]))
+    told = {"lockgate_event": event, "lockgate_peer": str(values.get("peer", ""))}
+    _logger.info("%s", " ".join([event, *shown]), extra=told)
 
 
 def _shown(value: object) -> str:

@@ -118,7 +118,7 @@ class ControlConnection(asyncio.BufferedProtocol):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         # The Data Mark that old clients send as urgent data stays in the stream, where lines.py drops it.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
-        kernel.keep_alive(sock)
+        kernel.keep_alive(sock, self.server.config.limits.stall_seconds)
         self._transport.set_write_buffer_limits(high=_WRITE_HIGH_BYTES)
         peer = self._transport.get_extra_info("peername")
         # A client that is gone already has no name any more.

@@ -96,6 +96,11 @@ class Endpoint(ABC):
             self._is_counted = False
             self._session.server.data_budget.give_back()
 
+    def _keep_alive(self, sock: socket.socket) -> None:
+        # A peer that is gone already is found out by whoever reads.
+        with contextlib.suppress(OSError):
+            kernel.keep_alive(sock, self._session.server.config.limits.stall_seconds)
+
     # --- the blocking parts, shared ---
 
     def _finish_open(
@@ -166,6 +171,7 @@ class ActiveEndpoint(Endpoint):
             source=(self._session.control.local_address, 0),
             stop=self.stop,
         )
+        self._keep_alive(sock)
         return self._finish_open(sock, private=private, direction=direction)
 
 
@@ -296,6 +302,7 @@ class PassiveEndpoint(Endpoint):
         self._close_listener()
         sock.setblocking(False)
         kernel.set_no_delay(sock)
+        self._keep_alive(sock)
         self._sock = sock
         if self._session.is_private:
             self._loop.add_reader(sock, self._hello)
@@ -310,8 +317,10 @@ class PassiveEndpoint(Endpoint):
             self._loop.remove_reader(sock)
             return
         sock = self._take_socket()
-        # The command is not known yet: the last transfer's direction is the best guess.
-        guess = self._session.tls.last_direction
+        # Before the command the last transfer's direction is the best guess; behind its 150 it is known, and
+        # a wrong guess would leave a client without the ticket that binds its next data connection.
+        job = self._session.job
+        guess = self._session.tls.last_direction if job is None else job.direction
         try:
             self._early = self._session.server.workers.submit(
                 lambda: self._finish_open(sock, private=True, direction=guess, early=True)

@@ -153,15 +153,24 @@ class PasswordChecks:
         self._threads = Workers(at_once, queue_limit=at_once, name="lockgate-hasher")
 
     async def check(
-        self, store: AccountStore, name: str, password: str, *, address: str, is_wanted: Callable[[], bool]
+        self,
+        store: AccountStore,
+        name: str,
+        password: str,
+        *,
+        address: str,
+        is_wanted: Callable[[], bool],
+        may_enter: Callable[[Account], bool] = lambda _account: True,
     ) -> Account | None:
-        """Return the account that the password opens, or None.
+        """Return the account that the password opens and that may enter, or None after the same time.
 
         Args:
             store: Where accounts are looked up.
             name: The account's name.
             password: What the client sent.
             address: The client's, for its share of the turns.
+            may_enter: Asked of an account whose password is right. One that may not is told nothing of that:
+                a password that was right a moment ago is hashed again for it.
             is_wanted: Asked when the turn has come; False: nobody waits for the answer any more.
 
         Raises:
@@ -170,15 +179,21 @@ class PasswordChecks:
         """
         # Whoever was right a moment ago does not wait behind those who guess.
         known = store.recall_password(name, password)
-        if known is not None:
+        if known is not None and may_enter(known):
             return known
         await self.turns.take(address)
         try:
             if not is_wanted():
                 raise HashingBusy("the client left before its turn")
-            return await asyncio.wrap_future(
+            if known is not None:
+                like = known.password_hash
+                work = self._threads.submit(lambda: self.checker.check(name, password, None, like=like))
+                await asyncio.wrap_future(work)
+                return None
+            found = await asyncio.wrap_future(
                 self._threads.submit(lambda: store.check_password(name, password))
             )
+            return found if found is not None and may_enter(found) else None
         finally:
             self.turns.give_back()
 

@@ -40,16 +40,21 @@ def set_no_delay(sock: socket.socket) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
-def keep_alive(sock: socket.socket) -> None:
+def keep_alive(sock: socket.socket, seconds: float) -> None:
     """Let the kernel ask a silent peer whether it is still there, and end the connection when it is not.
 
     It asks after a minute, so that firewalls do not forget a control connection during a long transfer, and
-    gives up after four answers that did not come in a minute more.
+    gives up after four answers that did not come in a minute more. A peer that acknowledges nothing
+    of what was sent is given up after `seconds`, two minutes at least.
     """
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 15)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 4)
+    if _ON_LINUX:
+        # Not shorter than the questions above take, for it would cut them short (tcp(7)).
+        limit = min(max(seconds, 120.0), 86400.0)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(limit * 1000))
 
 
 def block_with_limit(sock: socket.socket, seconds: float) -> None:

@@ -55,7 +55,7 @@ async def pass_(session: Session, command: Command) -> Reply:
     except HashingBusy as error:
         record("login-refused", peer=address, user=name, reason=str(error))
         return Reply.of(_C.NOT_AVAILABLE, "Too many logins at once; try again later.")
-    if account is not None and may_enter(session, account):
+    if account is not None:
         door.lockout.succeeded(name, address)
         return await enter(session, account, Reply.of(_C.LOGGED_IN, "Logged in."), by="password")
     session.failed_logins += 1
@@ -77,8 +77,19 @@ async def _check_password(session: Session, name: str, password: str) -> Account
     # The work is done all the same, with a password that fits nothing and is remembered by nobody: a right
     # guess must not be told by its time either.
     tried = secrets.token_hex() if is_locked else password
+    lockout = server.door.lockout
     return await server.passwords.check(
-        server.accounts, name, tried, address=address, is_wanted=lambda: server.has(control)
+        server.accounts,
+        name,
+        tried,
+        address=address,
+        is_wanted=lambda: server.has(control),
+        # Asked again: many guesses at once may have locked it while this one waited for its turn.
+        may_enter=lambda account: (
+            not lockout.locks_address(address)
+            and not lockout.locks_name(name, address)
+            and may_enter(session, account)
+        ),
     )
 
 
