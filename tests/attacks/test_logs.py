@@ -122,6 +122,10 @@ def test_a_flood_of_failures_and_of_resets_leaves_a_short_log(tmp_path: Path) ->
         for _ in range(3):
             for _ in range(100):
                 _commands_and_reset(server.host, server.port)
+        for _ in range(100):
+            with RawClient(server.host, server.port, source="127.0.0.2") as client:
+                client.write(b"\x16\x03\x01\x00\x01\x00")  # each of them is a line, "tls-failed"
+                assert client.read().code == 421
         with RawClient(server.host, server.port) as client:
             client.log_in()
         text = server.log.read_text()
