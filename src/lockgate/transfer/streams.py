@@ -159,7 +159,6 @@ class DataStream(ABC):
             pass
         except OSError as error:
             self._met = error
-        self._gathering.pass_on()
         return count
 
     def gather(self, turnstile: Turnstile | None) -> None:

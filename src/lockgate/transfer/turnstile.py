@@ -31,8 +31,10 @@ _WAKES_A_SECOND = 1000
 _ENOUGH_BYTES = 32 * 1024
 # How many may be past the turnstile at once: one computes while another is in the kernel.
 _PASSING = 2
-# Somebody who keeps his place (his disk stands still) keeps the others out no longer than this.
-_PATIENCE_SECONDS = 2.0
+# A place is kept until what was read is written; who takes longer (his disk stands still) loses it.
+_PLACE_SECONDS = 0.1
+# Nobody waits for ever, whatever goes wrong.
+_PATIENCE_SECONDS = 5.0
 
 
 class Turnstile:
@@ -47,7 +49,7 @@ class Turnstile:
         self._members = 0
         self._waiting: dict[int, Gathering] = {}
         self._ready: deque[Gathering] = deque()
-        self._passing = 0
+        self._passing: set[Gathering] = set()
         self._is_watched = False
 
     @property
@@ -103,11 +105,6 @@ class Turnstile:
         if not gathering.turn.acquire(timeout=_PATIENCE_SECONDS):
             self._give_up(gathering)
 
-    def pass_on(self, gathering: Gathering) -> None:
-        """Give a stream's place to the next. Does not block."""
-        with self._lock:
-            self._step_out(gathering)
-
     def _give_up(self, gathering: Gathering) -> None:
         with self._lock:
             self._waiting.pop(gathering.number, None)
@@ -117,16 +114,15 @@ class Turnstile:
             gathering.turn.acquire(blocking=False)
 
     def _step_out(self, gathering: Gathering) -> None:
-        if gathering.is_passing:
-            gathering.is_passing = False
-            self._passing -= 1
+        if gathering in self._passing:
+            self._passing.remove(gathering)
             self._let_through()
 
     def _let_through(self) -> None:
-        while self._ready and self._passing < _PASSING:
+        while self._ready and len(self._passing) < _PASSING:
             following = self._ready.popleft()
-            following.is_passing = True
-            self._passing += 1
+            following.since = time.monotonic()
+            self._passing.add(following)
             following.turn.release()
 
     def _watch(self) -> None:
@@ -141,7 +137,10 @@ class Turnstile:
     def _look(self) -> None:
         waiting = self._waiting
         seconds = min(max(len(waiting) / _WAKES_A_SECOND, _SHORTEST_SECONDS), _LONGEST_SECONDS)
-        since = time.monotonic() - seconds
+        now = time.monotonic()
+        for gathering in [one for one in self._passing if now - one.since > _PLACE_SECONDS]:
+            self._step_out(gathering)
+        since = now - seconds
         # Who came first stands first.
         due = []
         for number, gathering in waiting.items():
@@ -164,11 +163,10 @@ class Gathering:
     Attributes:
         number: The socket's descriptor.
         turn: Released when the stream may go on; the turnstile's.
-        since: When it began to wait; the turnstile's.
-        is_passing: Whether it holds a place; the turnstile's.
+        since: When it began to wait, or was let through; the turnstile's.
     """
 
-    __slots__ = ("_limit_seconds", "_sock", "_turnstile", "is_passing", "number", "since", "turn")
+    __slots__ = ("_limit_seconds", "_sock", "_turnstile", "number", "since", "turn")
 
     def __init__(self, turnstile: Turnstile, sock: socket.socket, limit_seconds: float) -> None:
         self._turnstile = turnstile
@@ -178,15 +176,13 @@ class Gathering:
         self.turn = threading.Lock()
         self.turn.acquire()
         self.since = 0.0
-        self.is_passing = False
 
     def wait(self) -> None:
-        """Block until enough has come or a moment has passed; an interruption ends it soon."""
-        self._turnstile.wait(self)
+        """Give up the place, and block until enough has come or a moment has passed.
 
-    def pass_on(self) -> None:
-        """Let the next one through: this one has read what there was. Does not block."""
-        self._turnstile.pass_on(self)
+        An interruption ends it soon.
+        """
+        self._turnstile.wait(self)
 
     def end(self) -> None:
         """Let the socket block in the call that reads again."""

@@ -116,23 +116,20 @@ def test_everything_is_given_back(slow: Any, gate: Turnstile) -> None:
     pieces(peer, 1)
     received(stream)
     stream.close()
-    assert (gate._members, gate._passing, gate._waiting, list(gate._ready)) == (0, 0, {}, [])
+    assert (gate._members, gate._passing, gate._waiting, list(gate._ready)) == (0, set(), {}, [])
 
 
 def test_one_who_keeps_his_place_does_not_shut_the_others_out(
     pairs: Any, gate: Turnstile, monkeypatch: pytest.MonkeyPatch, in_thread: Any
 ) -> None:
-    monkeypatch.setattr(turnstile, "_PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr(turnstile, "_PATIENCE_SECONDS", 60.0)
     links = [pairs.plain() for _ in range(turnstile._PASSING + 2)]
-    keepers = []
     for stream, peer in links[:-1]:
         stream.gather(gate)
         peer.send(b"x")
     for stream, _ in links[: turnstile._PASSING]:
         gathering = stream._gathering
-        gathering.wait()  # let through, and never passes on
-        keepers.append(gathering)
-    assert all(each.is_passing for each in keepers)
+        gathering.wait()  # let through, and never comes back
     last, _ = links[-2]
     assert in_thread(lambda: received(last)).result() == b"x"
 
