@@ -25,7 +25,7 @@ async def host(session: Session, command: Command) -> Reply:
     """Take a name of this server: 220 known, 504 unknown, 501 no name at all (RFC 7151 §3).
 
     Before TLS the name decides the certificate of the handshake to come. In TLS that is past: a host whose
-    certificate is another one is refused, for the client would find the wrong one (RFC 7151 §5, RFC 4217
+    certificate is another one is refused, for the client would find the wrong one (RFC 7151, RFC 4217
     §15.1.1).
     """
     name = _host_name(command.text.strip())
