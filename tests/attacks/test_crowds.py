@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from collections.abc import Callable
 
@@ -30,12 +31,14 @@ def test_half_made_handshakes_give_way_too(start: Start, connect: Connect) -> No
     for number in range(300):
         port = server.implicit_port if number % 2 else server.port
         sock = socket.create_connection((server.host, port), 15, source_address=(OTHER, 0))
-        sock.sendall(hello if number % 2 else b"AUTH TLS\r\n")
         crowd.append(sock)
+        with contextlib.suppress(ConnectionError):  # it may have had to give way already
+            sock.sendall(hello if number % 2 else b"AUTH TLS\r\n")
     try:
         eventually(lambda: 0 < sessions(server) <= 30)
         connect(server).log_in().download("NLST")
-        assert sessions(server) <= 31
+        # Those that gave way are counted until they are closed.
+        eventually(lambda: sessions(server) <= 31)
     finally:
         for sock in crowd:
             sock.close()
