@@ -31,6 +31,7 @@ from servers import Lockgate, machine, memory_kib, peers, threads
 LIMITS = """\
 sessions = 20000
 sessions_per_address = 20000
+connections_per_minute = 0
 transfers = 5000
 idle_seconds = 3600
 """

@@ -29,6 +29,7 @@ SESSIONS_PER_ADDRESS = 500
 LIMITS = """\
 sessions = 20000
 sessions_per_address = 20000
+connections_per_minute = 0
 idle_seconds = 3600
 """
 SETTLE_SECONDS = 2.0

@@ -47,6 +47,11 @@ name = "carol"
 password_hash = "{strong}"
 home = "carol"
 quota_bytes = "2 GiB"
+
+[[account]]
+name = "dave"
+password_hash = "{strong}"
+home = "dave"
 """
 LIMITS = """
 sessions_per_address = 1000
