@@ -5,16 +5,19 @@ from __future__ import annotations
 import contextlib
 import queue
 import shutil
+import socket
 import ssl
 import subprocess
 import threading
+import time
 import warnings
 from collections.abc import Callable
 
 import pytest
+from hellos import padded_hello
 from live_server import LiveServer
 from raw_client import RawClient, client_context, read_all
-from tls_bytes import TlsBytes, enter, protect_with
+from tls_bytes import TlsBytes, enter, protect_with, silence
 
 Connect = Callable[..., RawClient]
 Start = Callable[..., LiveServer]
@@ -135,6 +138,58 @@ def test_alpn_without_ftp_is_refused_on_data_with_522(
         sock.sendall(hello)
     assert client.read().code == 522
     client.download("NLST")
+
+
+@pytest.mark.requirement("RTLS-j", "R4217-10.2-e", side="S")
+@pytest.mark.parametrize("early", [True, False], ids=["hello-before-command", "hello-after-150"])
+@pytest.mark.parametrize("length", [17_000, 60_000, 65_100])
+def test_a_long_data_hello_hides_no_alpn(
+    server: LiveServer, connect: Connect, early: bool, length: int
+) -> None:
+    client = connect(server).log_in()
+    browser = client_context(server.ca_file)
+    browser.set_alpn_protocols(["http/1.1"])
+    hello = padded_hello(browser, length)
+    sock = client.passive()
+    if early:
+        sock.sendall(hello)
+    client.expect("NLST", 150)
+    if not early:
+        sock.sendall(hello)
+    assert client.read().code == 522
+    answer = b""
+    with contextlib.suppress(ConnectionError):
+        answer = sock.recv(1)
+    assert answer == b""
+    client.download("NLST")
+
+
+def test_a_long_data_hello_with_ftp_is_answered(server: LiveServer, connect: Connect) -> None:
+    client = connect(server).log_in()
+    context = client_context(server.ca_file)
+    context.set_alpn_protocols(["ftp"])
+    sock = client.passive()
+    client.expect("NLST", 150)
+    hello = padded_hello(context, 60_000)
+    # Begun, and gone on with: what is there already must not be taken for all of it.
+    sock.sendall(hello[:20_000])
+    assert silence(sock)
+    sock.sendall(hello[20_000:])
+    assert sock.recv(1) == b"\x16"
+    sock.close()
+    assert client.read().code == 522
+
+
+def test_half_a_hello_and_an_end_are_answered_at_once(server: LiveServer, connect: Connect) -> None:
+    client = connect(server).log_in()
+    sock = client.passive()
+    client.expect("NLST", 150)
+    sock.sendall(padded_hello(client_context(server.ca_file), 60_000)[:20_000])
+    sock.shutdown(socket.SHUT_WR)
+    began = time.monotonic()
+    assert client.read().code == 522
+    # The handshake's time limit is 15 seconds.
+    assert time.monotonic() - began < 7.5
 
 
 @pytest.mark.requirement("RTLS-j", side="S")

@@ -5,7 +5,10 @@ from __future__ import annotations
 import contextlib
 import ssl
 
-__all__ = ["hello_with"]
+__all__ = ["hello_with", "padded_hello"]
+
+_RECORD_BYTES = 1 << 14
+_UNUSED = 0x0A0A  # for nothing, for ever (RFC 8701)
 
 
 def hello_with(name: bytes) -> bytes:
@@ -34,3 +37,21 @@ def hello_with(name: bytes) -> bytes:
             *(hello[at - 3 : at - 2], length(at - 2, 2), name, hello[at + len(marker) :]),
         ]
     )
+
+
+def padded_hello(context: ssl.SSLContext, length: int) -> bytes:
+    """A ClientHello of OpenSSL's with `length` octets of an unknown extension before all the others."""
+    outgoing = ssl.MemoryBIO()
+    engine = context.wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname="localhost")
+    with contextlib.suppress(ssl.SSLWantReadError):
+        engine.do_handshake()
+    body = outgoing.read()[9:]
+    at = 34
+    # The session id, the suites, the compression methods.
+    for width in (1, 2, 1):
+        at += width + int.from_bytes(body[at : at + width])
+    extensions = _UNUSED.to_bytes(2) + length.to_bytes(2) + bytes(length) + body[at + 2 :]
+    body = body[:at] + len(extensions).to_bytes(2) + extensions
+    message = b"\1" + len(body).to_bytes(3) + body
+    pieces = [message[start : start + _RECORD_BYTES] for start in range(0, len(message), _RECORD_BYTES)]
+    return b"".join(b"\x16\3\1" + len(piece).to_bytes(2) + piece for piece in pieces)

@@ -25,7 +25,13 @@ from lockgate.errors import (
     TransferError,
 )
 from lockgate.tls.contexts import set_tickets
-from lockgate.tls.hello import ClientHello, acceptable_alpn, acceptable_server_name, parse_client_hello
+from lockgate.tls.hello import (
+    MAX_HELLO_BYTES,
+    ClientHello,
+    ClientHelloReader,
+    acceptable_alpn,
+    acceptable_server_name,
+)
 from lockgate.tls.policy import SessionReuse
 from lockgate.transfer import kernel
 from lockgate.transfer.establish import connect, normal_address, plain, start_tls
@@ -51,7 +57,8 @@ _logger = logging.getLogger(__name__)
 Opener = Callable[[], DataStream]
 """Blocks until the data connection is ready for data; called in a worker thread."""
 
-_HELLO_BYTES = 16 * 1024
+# How often a hello that has come in part is looked at again.
+_HELLO_PAUSE_SECONDS = 0.01
 _TICKET_SECONDS = 0.25
 _NOBODY_CAME = "nobody connected to the passive port in time"
 
@@ -116,8 +123,7 @@ class Endpoint(ABC):
             raise HandshakeFailed("TLS has ended on the control connection")
         deadline = time.monotonic() + limits.handshake_seconds
         hello = _check_hello(sock, deadline=deadline, stop=self.stop)
-        offered = () if hello is None else hello.tickets
-        tickets = binding.tickets_for(offered, sends=direction is Direction.OUT, early=early)
+        tickets = binding.tickets_for(hello.tickets, sends=direction is Direction.OUT, early=early)
         set_tickets(context, tickets)
         # RFC 4217 §7: the FTP server is the TLS server, whoever opened the TCP connection.
         stream = start_tls(
@@ -141,7 +147,7 @@ class Endpoint(ABC):
                 stream.finish(await_peer=False)
             stream.close()
             raise SessionReuseRequired(reason)
-        binding.note_handshake(offered, version=stream.version, tickets=tickets)
+        binding.note_handshake(hello.tickets, version=stream.version, tickets=tickets)
         return stream
 
 
@@ -335,21 +341,20 @@ def _close_stream(future: Future[DataStream]) -> None:
         future.result().close()
 
 
-def _check_hello(sock: socket.socket, *, deadline: float, stop: Stop) -> ClientHello | None:
+def _check_hello(sock: socket.socket, *, deadline: float, stop: Stop) -> ClientHello:
     """Refuse a client whose ALPN list lacks "ftp" (ALPACA); the ssl module would silently go on.
 
-    Blocks until the hello is here; the bytes stay in the socket, which is closed when it is refused. Returns
-    the hello, or None where it is longer than any client's.
+    Blocks until the hello is here; the bytes stay in the socket, which is closed when it is refused.
 
     Raises:
-        HandshakeFailed: It speaks to another service, sent no hello, or not in time.
+        HandshakeFailed: It speaks to another service, sent no hello, one that is too long, or not in time.
     """
     try:
         with stop.watching(sock):
             return _await_hello(sock, deadline=deadline, stop=stop)
     except RemoteProtocolError as error:
         sock.close()
-        raise HandshakeFailed(f"the client sent no TLS hello: {error}") from error
+        raise HandshakeFailed(f"the client's TLS hello is refused: {error}") from error
     except OSError as error:
         sock.close()
         stop.check()
@@ -362,23 +367,27 @@ def _check_hello(sock: socket.socket, *, deadline: float, stop: Stop) -> ClientH
 _NO_HELLO = "the client closed the data connection before its TLS hello"
 
 
-def _await_hello(sock: socket.socket, *, deadline: float, stop: Stop) -> ClientHello | None:
+def _await_hello(sock: socket.socket, *, deadline: float, stop: Stop) -> ClientHello:
+    reader, seen = ClientHelloReader(), 0
     while kernel.wait_until(sock, select.POLLIN, deadline=deadline, stop=stop):
-        data = sock.recv(_HELLO_BYTES, socket.MSG_PEEK)
-        if not data:
-            raise HandshakeFailed(_NO_HELLO)
-        hello = parse_client_hello(data)
+        # One more than a hello may have: the reader refuses what it cannot judge, OpenSSL takes 128 KiB.
+        data = sock.recv(MAX_HELLO_BYTES + 1, socket.MSG_PEEK)
+        hello = reader.feed(data[seen:])
         if hello is not None:
-            if not acceptable_alpn(hello):
-                raise HandshakeFailed("the client's ALPN list has no 'ftp'")
-            if not acceptable_server_name(hello):
-                raise HandshakeFailed("the server name that the client asks for is none")
-            return hello
-        if len(data) == _HELLO_BYTES:
-            # No client of any protocol sends so much; OpenSSL will judge it.
-            return None
+            return _acceptable(hello)
+        if not data or kernel.has_ended(sock):
+            raise HandshakeFailed(_NO_HELLO)
         # A part of a hello: poll would say at once that it is readable, past the deadline too.
         if time.monotonic() >= deadline:
             break
-        stop.wait(0.01)
+        seen = len(data)
+        stop.wait(_HELLO_PAUSE_SECONDS)
     raise HandshakeFailed("the client sent no TLS hello in time")
+
+
+def _acceptable(hello: ClientHello) -> ClientHello:
+    if not acceptable_alpn(hello):
+        raise HandshakeFailed("the client's ALPN list has no 'ftp'")
+    if not acceptable_server_name(hello):
+        raise HandshakeFailed("the server name that the client asks for is none")
+    return hello
