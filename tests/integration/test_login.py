@@ -104,9 +104,10 @@ def test_a_wrong_password_is_answered_late_and_only_its_own_session_waits(
     guesser.send("PASS wrong")
     connect(server).log_in().download("NLST")
     assert silence(guesser.sock)
-    # After a few wrong ones the right one has to wait as well, in every session of that address.
-    server.call(lambda: [slow.failed("127.0.0.1") for _ in range(5)])
-    client = connect(server)
+    # After a few wrong ones the right one has to wait as well, in every session of an address that the
+    # account has not logged in from.
+    server.call(lambda: [slow.failed("127.0.0.3") for _ in range(5)])
+    client = connect(server, source="127.0.0.3")
     client.auth()
     client.expect("USER alice", 331)
     client.send(f"PASS {PASSWORD}")

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import socket
 import threading
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 
@@ -14,6 +15,8 @@ from live_server import PASSWORD, LiveServer
 from raw_client import RawClient
 from tls_bytes import forgiving
 from waiting import until
+
+from lockgate.accounts.throttle import LoginThrottle, ThrottleLimits
 
 Connect = Callable[..., RawClient]
 Start = Callable[..., LiveServer]
@@ -69,6 +72,27 @@ def test_nobody_can_lock_out_the_owner_where_the_owner_is_at_home(start: Start, 
     assert [guess(attacker) for _ in range(4)] == [530] * 4
     assert guess(attacker, password=PASSWORD) == 530
     connect(server, source="127.0.0.7").log_in()
+
+
+@pytest.mark.requirement("R2577-5-a", side="S")
+def test_the_failures_of_one_hold_up_no_other_account_that_is_at_home_there(
+    start: Start, connect: Connect
+) -> None:
+    server = start(limits="login_attempts = 9", passwords="remember_seconds = 0")
+    connect(server).log_in()
+    slow = LoginThrottle(ThrottleLimits(first_seconds=1.5, longest_seconds=1.5, free_failures=1))
+    server.call(lambda: setattr(server.server.door, "throttle", slow))
+    device, stranger = connect(server), connect(server)
+    device.auth()
+    stranger.auth()
+    assert guess(device, "device") == 530
+    began = time.monotonic()
+    connect(server).log_in()
+    assert time.monotonic() - began < 1
+    # Whoever waits before the check does not wait for the answer once more.
+    began = time.monotonic()
+    assert guess(stranger, "nobody") == 530
+    assert 1.4 < time.monotonic() - began < 2.8
 
 
 @pytest.mark.requirement("R2577-7-a", side="S")

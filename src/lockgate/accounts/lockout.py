@@ -70,6 +70,11 @@ class Lockout:
         with self._lock:
             return self._is_locked(self._addresses, client_network(address), self.limits.per_address)
 
+    def is_familiar(self, name: str, address: str) -> bool:
+        """Return whether a name has logged in from an address."""
+        with self._lock:
+            return (_digest(name), client_network(address)) in self._familiar
+
     def locks_name(self, name: str, address: str) -> bool:
         """Return whether no password for this name is looked at now when it comes from this address."""
         key, network = _digest(name), client_network(address)

@@ -47,9 +47,10 @@ async def pass_(session: Session, command: Command) -> Reply:
     if door.lockout.locks_address(address):
         record("login-refused", peer=address, user=name, reason="the address is locked out")
         return Reply.of(_C.NOT_AVAILABLE, "Too many failed logins from your address; try again later.")
-    delay = door.throttle.delay(address)
-    if delay:
-        await asyncio.sleep(delay)
+    # Others' failures at a shared address do not make those wait who have logged in from there.
+    waited = 0.0 if door.lockout.is_familiar(name, address) else door.throttle.delay(address)
+    if waited:
+        await asyncio.sleep(waited)
     try:
         account = await _check_password(session, name, command.text)
     except HashingBusy as error:
@@ -62,8 +63,9 @@ async def pass_(session: Session, command: Command) -> Reply:
     record("login-failed", peer=address, user=name, attempt=session.failed_logins)
     if door.lockout.failed(name, address):
         record("locked-out", peer=address, user=name, seconds=door.lockout.limits.seconds)
-    delay = door.throttle.failed(address)
-    if delay:
+    # Who has waited before the check has waited for this answer already.
+    delay = door.throttle.failed(address) - waited
+    if delay > 0:
         await asyncio.sleep(delay)
     if session.failed_logins >= server.config.limits.login_attempts:
         return Reply.of(_C.NOT_AVAILABLE, "Too many failed logins; closing.")
@@ -102,7 +104,7 @@ async def rein(session: Session, command: Command) -> Reply:
     """Begin anew; TLS ends after the reply, except on the implicit port (RFC 4217 §13)."""
     record("rein", peer=session.control.peer_address, user=session.user_name)
     session.reset()
-    # RFC 7151 §3.2.1: REIN ends what HOST said.
+    # RFC 7151 §3.2: REIN ends what HOST said.
     session.host = ""
     return Reply.of(_C.READY, "Ready for a new user.")
 
