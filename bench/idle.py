@@ -2,7 +2,8 @@
 
 The clients come from several addresses (127.0.0.2 and on), log in and then do nothing; their ends keep the
 socket only, so that this program's own memory stays small. Meanwhile one more session asks NOOP, and the
-server's CPU time is counted. With `--peers` other servers take part; they get `--peer-sessions` each, for
+server's CPU time is counted. When they have gone as many come again: memory that stayed with the server must
+serve them. With `--peers` other servers take part; they get `--peer-sessions` each, for
 most of them have a process a session.
 """
 
@@ -112,6 +113,33 @@ def hold(server: peers.ServerProcess, version: str, first: int, count: int, pipe
         sock.close()
 
 
+class Crowd:
+    """Idle sessions, held by processes of their own; they are open once it is made.
+
+    Attributes:
+        opened: How many there are.
+    """
+
+    def __init__(self, server: peers.ServerProcess, version: str, sessions: int, processes: int) -> None:
+        share = -(-sessions // processes)
+        self._holders = []
+        for first in range(0, sessions, share):
+            ours, theirs = multiprocessing.Pipe()
+            arguments = (server, version, first, min(share, sessions - first), theirs)
+            process = multiprocessing.get_context("fork").Process(target=hold, args=arguments, daemon=True)
+            process.start()
+            theirs.close()
+            self._holders.append((process, ours))
+        self.opened = sum(pipe.recv() for _, pipe in self._holders)
+
+    def leave(self) -> None:
+        """Close all of them, and wait until the server has settled."""
+        for process, pipe in self._holders:
+            pipe.send(None)
+            process.join()
+        time.sleep(SETTLE_SECONDS)
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
     """What one server needed."""
@@ -122,6 +150,7 @@ class Result:
     before_kib: int
     after_kib: int
     closed_kib: int
+    again_kib: int
     open_seconds: float
     open_cpu_seconds: float
     idle_cpu_share: float
@@ -136,16 +165,7 @@ def measure(
     warm = Client(server, context_for(server, version), "127.0.0.1")
     warm.noop_seconds()
     before, cpu, began = memory_kib(server), server.cpu_seconds(), time.perf_counter()
-    share = -(-sessions // processes)
-    crowd = []
-    for first in range(0, sessions, share):
-        ours, theirs = multiprocessing.Pipe()
-        arguments = (server, version, first, min(share, sessions - first), theirs)
-        process = multiprocessing.get_context("fork").Process(target=hold, args=arguments, daemon=True)
-        process.start()
-        theirs.close()
-        crowd.append((process, ours))
-    opened = sum(pipe.recv() for _, pipe in crowd)
+    crowd = Crowd(server, version, sessions, processes)
     open_seconds, open_cpu = time.perf_counter() - began, server.cpu_seconds() - cpu
     time.sleep(SETTLE_SECONDS)
     cpu, began = server.cpu_seconds(), time.perf_counter()
@@ -155,19 +175,21 @@ def measure(
         time.sleep(0.05)
     idle_share = (server.cpu_seconds() - cpu) / (time.perf_counter() - began)
     after, descriptors, running = memory_kib(server), open_descriptors(server), threads(server)
-    for process, pipe in crowd:
-        pipe.send(None)
-        process.join()
-    time.sleep(SETTLE_SECONDS)
+    crowd.leave()
     closed = memory_kib(server)
+    second = Crowd(server, version, sessions, processes)
+    time.sleep(SETTLE_SECONDS)
+    again = memory_kib(server)
+    second.leave()
     warm.close()
     return Result(
         kind=server.kind,
         version=version,
-        sessions=opened,
+        sessions=crowd.opened,
         before_kib=before,
         after_kib=after,
         closed_kib=closed,
+        again_kib=again,
         open_seconds=open_seconds,
         open_cpu_seconds=open_cpu,
         idle_cpu_share=idle_share,
@@ -179,17 +201,16 @@ def measure(
 
 def show(results: list[Result]) -> None:
     print(machine())
-    print(
-        "\n| server | TLS | sessions | before | with them | KiB a session | after them | opened in | ", end=""
-    )
-    print("CPU ms to open one | idle CPU | NOOP p50 / max | descriptors | threads |")
-    print("| --- | --- |" + " ---: |" * 11)
+    print("\n| server | TLS | sessions | before | with them | KiB a session | after them | again | ", end="")
+    print("opened in | CPU ms to open one | idle CPU | NOOP p50 / max | descriptors | threads |")
+    print("| --- | --- |" + " ---: |" * 12)
     for one in results:
         each = (one.after_kib - one.before_kib) / one.sessions
         print(
             f"| {one.kind} | {one.version} | {one.sessions} | {one.before_kib / 1024:.0f} MiB "
             f"| {one.after_kib / 1024:.0f} MiB | {each:.1f} | {one.closed_kib / 1024:.0f} MiB "
-            f"| {one.open_seconds:.1f} s | {1000 * one.open_cpu_seconds / one.sessions:.2f} "
+            f"| {one.again_kib / 1024:.0f} MiB | {one.open_seconds:.1f} s "
+            f"| {1000 * one.open_cpu_seconds / one.sessions:.2f} "
             f"| {100 * one.idle_cpu_share:.1f} % | {1000 * statistics.median(one.noop_seconds):.2f} / "
             f"{1000 * max(one.noop_seconds):.1f} ms | {one.descriptors} | {one.threads} |"
         )

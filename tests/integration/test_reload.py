@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from endings import cut
 from live_server import PASSWORD, LiveServer
 from raw_client import RawClient
 
@@ -76,3 +77,38 @@ def test_a_home_that_cannot_be_made_is_451_and_one_line_in_the_log(
     assert f"{tmp_path}/file/home" in told.getMessage()
     client.expect("PWD", 530)
     client.expect("NOOP", 200)
+
+
+def test_the_end_that_an_upload_needs_changes_for_sessions_that_run(start: Start, connect: Connect) -> None:
+    server = start()
+    client = connect(server).log_in()
+
+    def cut_upload() -> int:
+        sock = client.passive()
+        client.expect("STOR cut.bin", 150)
+        data = client.protect_data(sock)
+        data.sendall(b"content")
+        cut(data)
+        return client.read().code
+
+    assert cut_upload() == 426
+    edit(server, "[policy]", "[policy]\nrequire_close_notify = false")
+    assert cut_upload() == 226
+
+
+def test_what_commands_are_allowed_stays_for_sessions_that_run(start: Start, connect: Connect) -> None:
+    server = start()
+    before = connect(server).log_in()
+    edit(server, "[policy]", '[policy]\nclear_command_channel = "after-login"')
+    before.expect("CCC", 500)
+    connect(server).log_in().expect("CCC", 200)
+
+
+def test_passive_ports_and_features_change_for_sessions_that_run(start: Start, connect: Connect) -> None:
+    server = start()
+    client = connect(server).log_in()
+    client.expect("MODE Z", 200)
+    edit(server, "[features]", "[features]\ncompression = false")
+    client.expect("MODE Z", 504)
+    edit(server, "[passive]", '[passive]\naddress = "192.0.2.7"')
+    assert "192,0,2,7" in client.expect("PASV", 227)
