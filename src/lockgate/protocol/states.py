@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from lockgate.errors import LocalProtocolError
 
 from .extensions import accepted_range
+from .meanings import Input, classify, is_epsv_all
 from .verbs import VERBS, Verb
 
 if TYPE_CHECKING:
@@ -29,12 +30,10 @@ if TYPE_CHECKING:
 __all__ = [
     "Control",
     "Data",
-    "Input",
     "Login",
     "SessionState",
     "Transfer",
     "apply",
-    "classify",
     "handshake_done",
     "initial",
 ]
@@ -98,33 +97,6 @@ class Transfer(Enum):
     """PASV, EPSV, PORT or EPRT was accepted and no transfer has used it."""
     STARTED = auto()
     """A transfer command was answered 1xx and not yet finally."""
-
-
-class Input(Enum):
-    """What a command with its reply means to the machines."""
-
-    AUTH_CLEAR = auto()
-    """AUTH TLS or TLS-C accepted: data starts Clear (RFC 4217 §9)."""
-    AUTH_PRIVATE = auto()
-    """AUTH SSL or TLS-P accepted: data starts Private (1997 draft, §6)."""
-    HANDSHAKE_DONE = auto()
-    CCC = auto()
-    REIN = auto()
-    HOST = auto()
-    """As REIN for login and transfers; TLS, and what was agreed in it, stays (RFC 7151 §3)."""
-    PBSZ = auto()
-    PROT_C = auto()
-    PROT_P = auto()
-    PASSWORD_WANTED = auto()
-    ACCOUNT_WANTED = auto()
-    USER_SUFFICED = auto()
-    """USER answered 230 or 232: no password is needed (RFC 4217 §12.2)."""
-    LOGIN_DONE = auto()
-    LOGIN_REFUSED = auto()
-    ENDPOINT_SET = auto()
-    TRANSFER_STARTED = auto()
-    TRANSFER_ENDED = auto()
-    ENDPOINT_DROPPED = auto()
 
 
 _I = Input
@@ -267,63 +239,6 @@ def handshake_done(state: SessionState) -> SessionState:
     return replace(state, control=_CONTROL.step(state.control, _I.HANDSHAKE_DONE))
 
 
-_ENDPOINT_CODES = {Verb.PASV: 227, Verb.CPSV: 227, Verb.EPSV: 229, Verb.PORT: 200, Verb.EPRT: 200}
-_PRIVATE_MECHANISMS = frozenset(("SSL", "TLS-P"))
-
-
-def classify(command: Command, reply: Reply) -> Input | None:
-    """Say what a reply to a command means to the machines; None when it moves none of them."""
-    verb = command.verb
-    if verb is None:
-        return None
-    if VERBS[verb].opens_data:
-        return _I.TRANSFER_STARTED if reply.is_preliminary else _I.TRANSFER_ENDED
-    if verb in (Verb.USER, Verb.PASS, Verb.ACCT):
-        return _classify_login(verb, reply)
-    if verb in _ENDPOINT_CODES:
-        is_set = reply.code == _ENDPOINT_CODES[verb] and not _is_epsv_all(command)
-        return _I.ENDPOINT_SET if is_set else None
-    if not reply.is_success:
-        return None
-    match verb:
-        case Verb.HOST if reply.code == 220:
-            return _I.HOST
-        case Verb.AUTH if reply.code == 234:
-            return _I.AUTH_PRIVATE if _parameter(command) in _PRIVATE_MECHANISMS else _I.AUTH_CLEAR
-        case Verb.PROT:
-            return {"C": _I.PROT_C, "P": _I.PROT_P}.get(_parameter(command))
-        case _:
-            return _PLAIN.get(verb)
-
-
-# x0z: syntax, unknown, out of order (RFC 959 §4.2). The login was not tried, so it stands where it stood:
-# a second USER that is refused with 503 logs nobody out.
-_NOT_CONSIDERED = range(500, 510)
-_PLAIN = {Verb.CCC: _I.CCC, Verb.REIN: _I.REIN, Verb.PBSZ: _I.PBSZ, Verb.ABOR: _I.ENDPOINT_DROPPED}
-
-
-def _classify_login(verb: Verb, reply: Reply) -> Input | None:
-    match reply.code:
-        case 331 if verb is Verb.USER:
-            return _I.PASSWORD_WANTED
-        case 332 if verb is not Verb.ACCT:
-            return _I.ACCOUNT_WANTED
-        case 230 | 232:
-            return _I.USER_SUFFICED if verb is Verb.USER else _I.LOGIN_DONE
-        case 202 if verb is not Verb.USER:
-            # ACCT (and PASS) that were not needed (RFC 959 §4.2).
-            return _I.LOGIN_DONE
-        case code if reply.is_refusal and code not in _NOT_CONSIDERED and verb is not Verb.ACCT:
-            return _I.LOGIN_REFUSED
-        case _:
-            return None
-
-
-def _parameter(command: Command) -> str:
-    """Return a parameter value as it counts: in any case, spaces around it or not (RFC 959 §5.3)."""
-    return command.text.strip().upper()
-
-
 def apply(state: SessionState, command: Command, reply: Reply) -> SessionState:
     """Return the state after `command` was answered by `reply`.
 
@@ -393,13 +308,9 @@ def _apply_values(state: SessionState, command: Command, reply: Reply) -> Sessio
     ):
         # An offset counts bytes of the type it was given in (RFC 3659 §5), for one transfer.
         changed = replace(changed, restart_offset=0, range_end=None)
-    if _is_epsv_all(command) and reply.is_success:
+    if is_epsv_all(command) and reply.is_success:
         changed = replace(changed, epsv_all=True)
     return changed
-
-
-def _is_epsv_all(command: Command) -> bool:
-    return command.verb is Verb.EPSV and _parameter(command) == "ALL"
 
 
 def _offset(digits: str) -> int:

@@ -12,12 +12,10 @@ from lockgate.protocol.replies import Reply
 from lockgate.protocol.states import (
     Control,
     Data,
-    Input,
     Login,
     SessionState,
     Transfer,
     apply,
-    classify,
     handshake_done,
     initial,
 )
@@ -359,7 +357,6 @@ def test_epsv_all_holds_until_a_reset():
 def test_an_unknown_verb_moves_nothing():
     state = replace(READY, rename_from="a", restart_offset=3)
     assert step(state, "XYZZY", 200) == state
-    assert classify(Command("XYZZY"), Reply.of(200, "x")) is None
 
 
 # --- resets ---
@@ -418,27 +415,6 @@ def test_rein_on_an_implicit_port_resets_everything_but_tls():
 def test_rein_on_an_implicit_port_after_ccc_is_clear():
     used = replace(FULL, control=Control.CLEARED, data=Data.FROZEN_PRIVATE, implicit=True)
     assert step(used, "REIN", 220) == SessionState(implicit=True)
-
-
-# --- meanings ---
-
-
-@pytest.mark.parametrize(
-    ("line", "code", "meaning"),
-    [
-        ("AUTH TLS", 234, Input.AUTH_CLEAR),
-        ("AUTH SSL", 234, Input.AUTH_PRIVATE),
-        ("CCC", 200, Input.CCC),
-        ("PBSZ 0", 200, Input.PBSZ),
-        ("PBSZ 0", 503, None),
-        ("XPWD", 257, None),
-        ("QUIT", 221, None),
-        ("CPSV", 227, Input.ENDPOINT_SET),
-        ("MLST", 250, None),
-    ],
-)
-def test_a_reply_means_what_its_command_and_code_say(line, code, meaning):
-    assert classify(Command.parse(line.encode()), Reply.of(code, "x")) is meaning
 
 
 def test_one_step_touches_its_own_machine_only():
