@@ -205,10 +205,9 @@ class ControlConnection(asyncio.BufferedProtocol):
     def _refuse_implicit_tls(self) -> None:
         """Answer a client that expects implicit TLS at once: its hello has no line end to wait for."""
         has_tls = self.listener.gate_policy.has_tls
-        record(
-            "tls-failed", peer=self.peer_address, reason="a TLS hello where TLS begins with AUTH TLS or never"
-        )
         told = "TLS begins with AUTH TLS on this port" if has_tls else "There is no TLS on this port"
+        reason = f"a TLS hello at once (the client is set to implicit TLS): {told}"
+        record("tls-failed", peer=self.peer_address, reason=reason)
         self.reply(Reply.of(ReplyCode.NOT_AVAILABLE, f"{told}; closing."))
 
     def wake(self) -> None:

@@ -45,16 +45,19 @@ _REVOCATION = {
 
 _REASON_IN_TEXT = re.compile(r"\[SSL\] (.+?)(?: \(_ssl\.c|$)")
 
-# Alerts about the certificate that *we* showed.
-_OUR_CERTIFICATE_ALERTS = (
-    "UNKNOWN_CA",
-    "BAD_CERTIFICATE",
-    "CERTIFICATE_EXPIRED",
-    "CERTIFICATE_REVOKED",
-    "CERTIFICATE_UNKNOWN",
-    "UNSUPPORTED_CERTIFICATE",
-    "ACCESS_DENIED",
-)
+# Where CPython's own source names itself in a message: nobody's business.
+_PYTHONS_PLACE = re.compile(r" ?\(_ssl\.c:\d+\)")
+
+# Alerts about the certificate that *we* showed -> what to do about it.
+_OUR_CERTIFICATE_ALERTS = {
+    "UNKNOWN_CA": "check which CA it trusts, and that we send the whole chain",
+    "BAD_CERTIFICATE": "check the certificate, its names and its chain",
+    "CERTIFICATE_EXPIRED": "renew it if it has ended; if not, the peer's clock is wrong",
+    "CERTIFICATE_REVOKED": "its CA has revoked it: get a new one",
+    "CERTIFICATE_UNKNOWN": "check that the peer trusts its CA, its names and its dates",
+    "UNSUPPORTED_CERTIFICATE": "check its key type, signature and purpose",
+    "ACCESS_DENIED": "the peer knows it and lets it in nowhere: ask there",
+}
 
 
 def explain_handshake(error: Exception, *, server_side: bool) -> HandshakeFailed:
@@ -104,7 +107,7 @@ def _reason(error: Exception) -> str:
 
 
 def _is_about_our_certificate(reason: str) -> bool:
-    return "_ALERT_" in reason and reason.endswith(_OUR_CERTIFICATE_ALERTS)
+    return reason.partition("_ALERT_")[2] in _OUR_CERTIFICATE_ALERTS
 
 
 def _cause(error: Exception, reason: str) -> str:
@@ -112,15 +115,16 @@ def _cause(error: Exception, reason: str) -> str:
         what, remedy = _CAUSES[reason]
         return f"{what}: {remedy}"
     if _is_about_our_certificate(reason):
-        alert = reason.partition("_ALERT_")[2].lower()
-        return f"the peer does not accept our certificate (alert {alert}): check which CA it trusts"
+        alert = reason.partition("_ALERT_")[2]
+        remedy = _OUR_CERTIFICATE_ALERTS[alert]
+        return f"the peer does not accept our certificate (alert {alert.lower()}): {remedy}"
     if "_ALERT_" in reason:
         return f"the peer sent the fatal alert {reason.partition('_ALERT_')[2].lower()}"
-    return shorten(reason.replace("_", " ").lower() or str(error), 120)
+    return shorten(reason.replace("_", " ").lower() or _PYTHONS_PLACE.sub("", str(error)), 120)
 
 
 def _verification(error: ssl.SSLCertVerificationError, *, server_side: bool) -> str:
-    why = shorten(str(getattr(error, "verify_message", "") or error), 160)
+    why = shorten(_PYTHONS_PLACE.sub("", str(getattr(error, "verify_message", "") or error)), 160)
     if server_side and (remedy := _REVOCATION.get(getattr(error, "verify_code", 0))) is not None:
         return f"the client's certificate does not verify: {why}; {remedy}"
     if server_side:

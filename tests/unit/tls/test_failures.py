@@ -69,6 +69,27 @@ def test_a_reason_is_turned_into_words(reason, said):
     assert said in str(explain_handshake(with_reason(reason), server_side=False))
 
 
+@pytest.mark.parametrize(
+    ("alert", "remedy"),
+    [
+        ("SSLV3_ALERT_CERTIFICATE_EXPIRED", "renew it"),
+        ("SSLV3_ALERT_CERTIFICATE_REVOKED", "get a new one"),
+        ("TLSV1_ALERT_UNKNOWN_CA", "which CA it trusts"),
+    ],
+)
+def test_a_refusal_of_our_certificate_names_the_remedy_of_its_cause(alert, remedy):
+    said = str(explain_handshake(with_reason(alert), server_side=True))
+    assert remedy in said
+    assert remedy == "which CA it trusts" or "CA it trusts" not in said
+
+
+@pytest.mark.parametrize(
+    "error", [ssl.SSLError(1, "broken (_ssl.c:2580)"), ssl.SSLCertVerificationError(1, "x (_ssl.c:1006)")]
+)
+def test_pythons_own_source_is_not_named(error):
+    assert "_ssl.c" not in str(explain_handshake(error, server_side=True))
+
+
 def test_a_reason_that_python_does_not_know_is_taken_from_the_text():
     error = with_reason(None, "[SSL] tlsv1 alert no application protocol (_ssl.c:1006)")
     assert "ALPN 'ftp'" in str(explain_handshake(error, server_side=False))
