@@ -26,11 +26,11 @@ def check(
     What FILE names is checked too: whether certificate and key fit, whether this machine has the addresses,
     whether the homes are there or can be made.
     """
-    from lockgate.server.config import load_config, remarks, tls_remarks
+    from lockgate.server.config import load_config, shown_remarks
 
     config = load_config(file, trial=True)
-    for remark in (*remarks(config), *tls_remarks(config)):
-        error(f"lockgate: {file}: warning: {remark}")
+    for remark in shown_remarks(config, str(file)):
+        error(f"lockgate: {remark}")
     entries = f"{_count(len(config.listeners), 'listener')}, {_count(len(config.accounts), 'account')}"
     line(f"{file}: good ({entries})")
 

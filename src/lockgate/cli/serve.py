@@ -110,7 +110,7 @@ def serve(
 
     loaded = load_config(config, trial=True)
     for remark in remarks(loaded):
-        error(f"lockgate: {config}: warning: {remark}")
+        error(f"lockgate: {remark.shown(str(config), 'warning: ')}")
     raise typer.Exit(_run(loaded, lambda bound: _print_configured(loaded, bound)))
 
 

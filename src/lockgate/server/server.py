@@ -24,7 +24,7 @@ from lockgate.transfer.workers import Workers
 from .audit import record
 from .certificates import CertificateKeeper
 from .cleaning import PartialCleaner
-from .config import Config, ListenerTls, accounts, load_config
+from .config import Config, ListenerTls, accounts, load_config, remarks
 from .control import ControlConnection
 from .door import Door
 from .hashing import PasswordChecks
@@ -225,7 +225,10 @@ class Server:
         self.workers.resize(transfers, queue_limit=transfers)
         self.digesters.resize(config.features.hash_jobs, queue_limit=_DIGEST_QUEUE)
         self.certificates.start()
-        record("reload", accounts=len(config.accounts))
+        found = remarks(config)
+        for remark in found:
+            _logger.warning("%s", remark.shown(str(config.source or "the configuration")))
+        record("reload", accounts=len(config.accounts), warnings=len(found))
 
     def _tell_of_listeners(self, config: Config) -> None:
         """Warn of what a reload leaves as it is: a listener is opened and closed by a restart only."""

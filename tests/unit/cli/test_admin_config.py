@@ -64,8 +64,11 @@ def test_what_is_dangerous_is_a_warning(tmp_path: Path, capsys: Capture) -> None
     file.write_text("[[listener]]\ntls = 'none'\ncontrol = 'optional'\ndata = 'optional'\n")
     assert main(["config", "check", str(file)]) == 0
     assert capsys.readouterr().err.splitlines() == [
+        (
+            f'lockgate: {file}:2: warning: tls = "none" in [[listener]] number 1: passwords, '
+            "files and listings may go out in clear on 127.0.0.1 port 2121"
+        ),
         f"lockgate: {file}: warning: there is no [[account]]: nobody can log in",
-        f"lockgate: {file}: warning: passwords may go out in clear on 127.0.0.1 port 2121",
     ]
 
 

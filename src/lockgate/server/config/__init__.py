@@ -17,7 +17,7 @@ from .listeners import ListenerConfig, ListenerTls
 from .passwords import PasswordsConfig
 from .policy import PolicyConfig
 from .rates import QuotaConfig
-from .remarks import remarks
+from .remarks import remarks, shown_remarks
 from .rules import RuleConfig, RuleDirection
 from .tls import CertificateConfig, TlsConfig
 from .tls_remarks import tls_remarks
@@ -54,5 +54,6 @@ __all__ = [
     "load_config",
     "load_passwords",
     "remarks",
+    "shown_remarks",
     "tls_remarks",
 ]

@@ -35,9 +35,10 @@ class Problem:
     line: int
     message: str
 
-    def shown(self, file: str) -> str:
-        """Return `FILE:LINE: message`, which editors can jump to."""
-        return f"{file}:{self.line}: {self.message}" if self.line else f"{file}: {self.message}"
+    def shown(self, file: str, kind: str = "") -> str:
+        """Return `FILE:LINE: message`, which editors can jump to; `kind` stands before the message."""
+        where = f"{file}:{self.line}" if self.line else file
+        return f"{where}: {kind}{self.message}"
 
 
 class FromEnvironment(str):

@@ -19,9 +19,12 @@ from lockgate.tls.pemfacts import Validity, certificate_names, certificate_valid
 if TYPE_CHECKING:
     from lockgate.tls.policy import TlsPolicy
 
+    from .text import KeyPath
     from .whole import Config
 
-__all__ = ["Ending", "endings", "tls_remarks"]
+__all__ = ["Ending", "endings", "placed_tls_remarks", "tls_remarks"]
+
+Found = Iterator[tuple["KeyPath", str]]
 
 # A list that is renewed every week ends soon all the time; of one that nobody renews, a third is left.
 _CRL_PART = 3
@@ -56,10 +59,29 @@ def tls_remarks(config: Config, now: datetime.datetime | None = None) -> tuple[s
         config: The configuration.
         now: The time, with its zone; that of the clock by default.
     """
-    found = [remark for key in _keys(config) if (remark := key_remark(key))]
-    found += _uncovered_names(config)
-    found += [str(one) for one in endings(config, now)]
-    return tuple(found)
+    return tuple(message for _place, message in placed_tls_remarks(config, now))
+
+
+def placed_tls_remarks(config: Config, now: datetime.datetime | None = None) -> Found:
+    """Yield the same with the place of the key that each remark is about."""
+    for key in _keys(config):
+        if remark := key_remark(key):
+            yield _place(config, key), remark
+    yield from _uncovered_names(config)
+    for one in endings(config, now):
+        yield _place(config, one.file), str(one)
+
+
+def _place(config: Config, file: Path) -> KeyPath:
+    """Return where the key stands that names a file; where a default does, its table."""
+    tables: list[tuple[KeyPath, object]] = [(("tls",), config.tls)]
+    tables += [(("listener", index), one) for index, one in enumerate(config.listeners)]
+    tables += [(("certificate", index), one) for index, one in enumerate(config.certificates)]
+    for place, table in tables:
+        for key in ("certificate", "key", "client_ca", "crl"):
+            if getattr(table, key, None) == file:
+                return (*place, key)
+    return ()
 
 
 def endings(config: Config, now: datetime.datetime | None = None) -> tuple[Ending, ...]:
@@ -143,9 +165,9 @@ def _keys(config: Config) -> tuple[Path, ...]:
     return _files(key for one in policies for key in (one.key, *(named.key for named in one.certificates)))
 
 
-def _uncovered_names(config: Config) -> Iterator[str]:
+def _uncovered_names(config: Config) -> Found:
     """Yield the names whose certificate is for others: every client that asks for one would refuse it."""
-    for one in config.certificates:
+    for index, one in enumerate(config.certificates):
         table: NameTable[bool] = NameTable()
         try:
             held = certificate_names(one.certificate)
@@ -155,6 +177,9 @@ def _uncovered_names(config: Config) -> Iterator[str]:
         for name in one.names:
             if name not in held and table.find(name) is None:
                 yield (
-                    f'the certificate in {one.certificate} is not for "{name}": '
-                    "clients that ask for that name will refuse it"
+                    ("certificate", index, "names"),
+                    (
+                        f'the certificate in {one.certificate} is not for "{name}": '
+                        "clients that ask for that name will refuse it"
+                    ),
                 )

@@ -9,9 +9,9 @@ import os
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, SkipValidation, ValidationError, model_validator
 
 from lockgate.accounts.base import Account, CertificateRule
 from lockgate.accounts.capacity import default_at_once, memory_kib, processors
@@ -55,6 +55,7 @@ class Config(Section):
         accounts: The `[[account]]` entries.
         rules: The `[[rule]]` entries: ask `rules_for`.
         source: The file that it was read from, to be read again on reload; None if there was none.
+        lines: Where its keys and tables stand in that file.
     """
 
     listeners: tuple[ListenerConfig, ...] = Field(default=(ListenerConfig(),), min_length=1)
@@ -72,6 +73,7 @@ class Config(Section):
     accounts: tuple[AccountConfig, ...] = ()
     rules: tuple[RuleConfig, ...] = ()
     source: Path | None = None
+    lines: Annotated[Mapping[KeyPath, int], SkipValidation] = Field(default_factory=dict, repr=False)
 
     @model_validator(mode="after")
     def _check_agreement(self) -> Config:
@@ -187,7 +189,7 @@ def load_config(path: Path, environ: Mapping[str, str] | None = None, *, trial: 
         reader.problems += trial_problems(config)
     _raise_problems(path, lines, reader.problems)
     assert config is not None
-    return config
+    return config.model_copy(update={"lines": lines})
 
 
 def load_passwords(path: Path, environ: Mapping[str, str] | None = None) -> PasswordsConfig:

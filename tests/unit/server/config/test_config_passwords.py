@@ -107,7 +107,7 @@ def test_weaker_hashes_are_remarked_on_and_counted(tmp_path: Path) -> None:
     good, weak = decoy_hash(), decoy_hash(HashParameters(19456, 2, 1))
     text = account(good, "good") + account(BCRYPT, "moved")
     text += "".join(account(weak, f"weak{number}") for number in range(5))
-    _clear, moved, told = remarks(load(tmp_path, text))
+    _clear, moved, told = (one.message for one in remarks(load(tmp_path, text)))
     assert '"moved" is weaker' in moved
     assert "bcrypt" in moved
     assert '"weak0", "weak1", "weak2" and 2 more' in told
@@ -120,9 +120,10 @@ def test_weaker_hashes_are_remarked_on_and_counted(tmp_path: Path) -> None:
 
 def test_more_hashes_at_once_than_the_memory_holds_are_remarked_on(tmp_path: Path) -> None:
     dear = account(decoy_hash(HashParameters(1024 * 1024, 1, 1)))
-    (_clear, told) = remarks(load(tmp_path, "[passwords]\nhashes_at_once = 256\n" + dear))
-    assert "262144 MiB" in told
-    assert "hashes_at_once" in told
+    _clear, told = remarks(load(tmp_path, "[passwords]\nhashes_at_once = 256\n" + dear))
+    assert told.line == 7
+    assert "262144 MiB" in told.message
+    assert "hashes_at_once" in told.message
 
 
 def test_the_dearest_hash_says_how_many_are_computed_at_once(tmp_path: Path) -> None:
