@@ -153,7 +153,7 @@ def _write_ca(folder: Path) -> Path:
 def test_0_seconds_leave_the_watch_to_sighup(start, connect):
     server = start(tls="reload_seconds = 0")
     keeper = server.server.certificates
-    assert not server.call(lambda: keeper.is_watching)
+    assert server.call(lambda: keeper._timer) is None
     renew(server.work)
     assert shown(server, connect) == OLD
     server.call(server.server.reload)

@@ -196,11 +196,6 @@ class PasswordChecker:
             for key in gone:
                 del self._known[key]
 
-    def forget(self) -> None:
-        """Forget every remembered success."""
-        with self._lock:
-            self._known.clear()
-
     def _digest(self, name: str, password: str, stored: str) -> bytes:
         digest = hmac.new(self._key, digestmod=hashlib.sha256)
         for part in (name, password, stored):

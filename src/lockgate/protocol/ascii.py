@@ -11,9 +11,7 @@ stands in a local file stays CRLF, so that files from Windows do not get CRCRLF.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-__all__ = ["FromNetwork", "ToNetwork", "ascii_size"]
+__all__ = ["FromNetwork", "ToNetwork"]
 
 _Block = bytes | bytearray | memoryview
 
@@ -85,27 +83,3 @@ class FromNetwork:
         """End the file: return a CR that was held back, and be ready for the next file."""
         held, self._held = self._held, b""
         return held
-
-
-def ascii_size(chunks: Iterable[_Block]) -> int:
-    """Count the octets that `ToNetwork` makes of a file: what SIZE says under TYPE A (RFC 3659 §4).
-
-    Blocks only as far as `chunks` does.
-
-    Args:
-        chunks: The local file in blocks of any size.
-
-    Returns:
-        The number of octets on the network.
-    """
-    total = 0
-    after_cr = False
-    for chunk in chunks:
-        block = bytes(chunk)
-        if not block:
-            continue
-        total += len(block) + block.count(b"\n") - block.count(b"\r\n")
-        if after_cr and block.startswith(b"\n"):
-            total -= 1
-        after_cr = block.endswith(b"\r")
-    return total

@@ -16,7 +16,6 @@ from lockgate.errors import LocalProtocolError, RemoteProtocolError, shorten
 from .paths import listed
 
 __all__ = [
-    "DEFAULT_FACTS",
     "FACT_NAMES",
     "Facts",
     "format_facts",
@@ -29,9 +28,6 @@ __all__ = [
 
 FACT_NAMES = ("type", "size", "modify", "perm", "unique", "unix.mode", "unix.owner", "unix.group")
 """The facts the server can give, in the order of its FEAT line."""
-
-DEFAULT_FACTS = ("type", "size", "modify", "perm", "unique", "unix.mode")
-"""The facts that are active until OPTS MLST picks others (RFC 3659 §7.9)."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EARLIEST = (datetime(1, 1, 1, tzinfo=UTC) - _EPOCH).total_seconds()

@@ -79,11 +79,6 @@ class CertificateKeeper:
                 timer.cancel()
         self._timer = self._reminder = None
 
-    @property
-    def is_watching(self) -> bool:
-        """True while files are looked at now and again."""
-        return self._timer is not None
-
     # --- what ends soon ---
 
     def _remind(self) -> None:

@@ -42,7 +42,7 @@ class TlsEngine:
     send `data_to_send`, *also when a call raised*, for then it holds the alert that tells the peer why.
 
     Args:
-        context: A server's `ServerContexts.control_context`, or a `client_context`.
+        context: A server's `ServerContexts.for_control`, or a `client_context`.
         server_side: Whether this end is the TLS server.
         server_hostname: As a client, the name to send (SNI) and to verify.
         session: As a client, a session to offer; it must come from the same context.
@@ -346,16 +346,6 @@ class TlsEngine:
     def failure(self) -> TlsError | None:
         """What broke the handshake or the stream, if anything did."""
         return self._failure
-
-    @property
-    def is_fatal_alert_pending(self) -> bool:
-        """True when something failed and the alert about it waits in `data_to_send`."""
-        return self._failure is not None and bool(self._own_alert or self._outgoing.pending)
-
-    @property
-    def client_hello(self) -> ClientHello | None:
-        """As a server, what the client said first; None until it is whole."""
-        return self._hello
 
     @property
     def session(self) -> ssl.SSLSession | None:

@@ -27,7 +27,6 @@ _MAX_RECORD_BYTES = 1 << 14
 _MESSAGE_HEADER_BYTES = 4
 _HANDSHAKE = 22
 _CLIENT_HELLO = 1
-_KEY_NAME_BYTES = 16
 
 _SERVER_NAME = 0
 _ALPN = 16
@@ -52,16 +51,6 @@ class ClientHello:
     alpn: tuple[str, ...] = ()
     versions: tuple[int, ...] = ()
     tickets: tuple[bytes, ...] = ()
-
-    @property
-    def offers_resumption(self) -> bool:
-        """True when the client offers a ticket."""
-        return bool(self.tickets)
-
-    @property
-    def ticket_key_names(self) -> tuple[bytes, ...]:
-        """The names of the keys that sealed the tickets (their first 16 bytes, as OpenSSL makes them)."""
-        return tuple(ticket[:_KEY_NAME_BYTES] for ticket in self.tickets)
 
 
 def acceptable_alpn(hello: ClientHello) -> bool:

@@ -175,15 +175,6 @@ def test_remembering_can_be_off() -> None:
     assert len(verifier.calls) == 2
 
 
-def test_what_is_remembered_can_be_forgotten() -> None:
-    verifier = Verifier()
-    checker = PasswordChecker(CHEAP, verify=verifier)
-    assert checker.check("a", "right", "stored")
-    checker.forget()
-    assert checker.check("a", "right", "stored")
-    assert len(verifier.calls) == 2
-
-
 def test_after_a_change_of_hashes_only_what_still_holds_is_remembered() -> None:
     verifier = Verifier()
     checker = PasswordChecker(CHEAP, verify=verifier)

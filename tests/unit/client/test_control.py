@@ -30,7 +30,7 @@ def trust(request, files):
 @pytest.fixture
 def server(files):
     policy = TlsPolicy(certificate=files / "server.pem", key=files / "server.key")
-    return TlsEngine(ServerContexts(policy).control_context(), server_side=True)
+    return TlsEngine(ServerContexts(policy).for_control().context, server_side=True)
 
 
 def say(channel: ControlChannel, line: str) -> bytes:

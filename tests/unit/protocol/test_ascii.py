@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lockgate.protocol.ascii import FromNetwork, ToNetwork, ascii_size
+from lockgate.protocol.ascii import FromNetwork, ToNetwork
 
 LINE_END_HEAVY = st.lists(st.sampled_from([b"\r", b"\n", b"\r\n", b"a", b"\0", b"\xff"])).map(b"".join)
 
@@ -84,13 +84,6 @@ def test_a_file_with_local_line_ends_comes_back_the_same(data: bytes) -> None:
     assert convert(FromNetwork(), octets(convert(ToNetwork(), [data]))) == data
 
 
-@given(cut_data())
-def test_the_size_is_what_the_converter_puts_out(case: tuple[bytes, list[bytes]]) -> None:
-    data, blocks = case
-    expected = len(convert(ToNetwork(), [data]))
-    assert ascii_size([data]) == ascii_size(blocks) == ascii_size(octets(data)) == expected
-
-
 def test_views_of_a_buffer_that_is_used_again_are_taken() -> None:
     buffer = bytearray(b"a\r")
     incoming, outgoing = FromNetwork(), ToNetwork()
@@ -99,7 +92,6 @@ def test_views_of_a_buffer_that_is_used_again_are_taken() -> None:
     buffer[:] = b"\nb"
     assert incoming.feed(memoryview(buffer)) == b"\nb"
     assert outgoing.feed(buffer) == b"\nb"
-    assert ascii_size([memoryview(b"a\nb")]) == 4
 
 
 def test_a_finished_converter_starts_afresh() -> None:

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from lockgate.errors import LocalProtocolError, RemoteProtocolError
 from lockgate.protocol.facts import (
-    DEFAULT_FACTS,
     FACT_NAMES,
     Facts,
     format_facts,
@@ -127,7 +126,6 @@ def test_facts_come_in_the_order_of_feat() -> None:
     assert format_facts(facts, FACT_NAMES) == "type=file;size=5;modify=19700101000000;perm=;"
     assert format_facts(facts, ("x.y", "SIZE", "type")) == "type=file;x.y=1;"
     assert format_facts(facts, ()) == ""
-    assert set(DEFAULT_FACTS) <= set(FACT_NAMES)
 
 
 def test_a_value_cannot_forge_a_fact_or_a_name() -> None:

@@ -112,7 +112,7 @@ def version(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def pair(pki: Pki, version: str, join: Callable[..., Pair]) -> Pair:
     """A connection that is up, its tickets read."""
-    made = join(ServerContexts(pki.policy(version)).control_context(), client_context(pki.trust()))
+    made = join(ServerContexts(pki.policy(version)).for_control().context, client_context(pki.trust()))
     assert made.is_up
     assert made.client.read() == b""
     return made

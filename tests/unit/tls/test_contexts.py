@@ -35,7 +35,7 @@ def certificate_der(path: Path) -> bytes:
 @pytest.mark.requirement("RTLS-a", "RTLS-j")
 def test_a_control_context_serves_a_full_handshake(pki, version, asks, name, join):
     contexts = ServerContexts(pki.policy(version, asks))
-    pair = join(contexts.control_context(), client_context(pki.trust(pki.client)), name=name)
+    pair = join(contexts.for_control().context, client_context(pki.trust(pki.client)), name=name)
     assert pair.is_up
     assert not pair.server.session_reused
     assert pair.client.peer_certificate == certificate_der(pki.server.certificate)
@@ -49,7 +49,7 @@ def test_a_control_context_serves_a_full_handshake(pki, version, asks, name, joi
 @CLIENT_CERTIFICATES
 @pytest.mark.requirement("RTLS-i", "R4217-18-a", "R4217-15.1-b", "R4217-15.1-d")
 def test_data_on_the_same_context_resumes_with_the_client_certificate(pki, version, asks, name, join):
-    bare = ServerContexts(pki.policy(version, asks)).control_context()
+    bare = ServerContexts(pki.policy(version, asks)).for_control().context
     offering = client_context(pki.trust(pki.client))
     control = join(bare, offering, name=name)
     control.client.read()
@@ -68,9 +68,9 @@ def test_data_on_the_same_context_resumes_with_the_client_certificate(pki, versi
 def test_another_connections_session_opens_nothing_but_a_full_handshake_works(pki, version, asks, name, join):
     contexts = ServerContexts(pki.policy(version, asks))
     offering = client_context(pki.trust(pki.client))
-    control = join(contexts.control_context(), offering, name=name)
+    control = join(contexts.for_control().context, offering, name=name)
     control.client.read()
-    data = join(contexts.control_context(), offering, name=name, session=control.client.session)
+    data = join(contexts.for_control().context, offering, name=name, session=control.client.session)
     assert data.is_up
     assert not data.server.session_reused
     assert not data.client.session_reused
@@ -82,13 +82,13 @@ def test_a_session_made_under_the_shared_context_opens_nothing(pki, version, joi
     offering = client_context(pki.trust())
     stranger = join(contexts.shared, offering)
     stranger.client.read()
-    data = join(contexts.control_context(), offering, session=stranger.client.session)
+    data = join(contexts.for_control().context, offering, session=stranger.client.session)
     assert data.is_up
     assert not data.server.session_reused
 
 
 def test_no_tickets_on_data_leave_resumption_working(pki, version, join):
-    bare = ServerContexts(pki.policy(version)).control_context()
+    bare = ServerContexts(pki.policy(version)).for_control().context
     offering = client_context(pki.trust())
     control = join(bare, offering)
     control.client.read()
@@ -98,7 +98,7 @@ def test_no_tickets_on_data_leave_resumption_working(pki, version, join):
 
 
 def test_the_ticket_count_holds_from_the_next_handshake_on(pki, join):
-    bare = ServerContexts(pki.policy("1.3")).control_context()
+    bare = ServerContexts(pki.policy("1.3")).for_control().context
     sizes = []
     for count in (0, 1, 3):
         set_tickets(bare, count)
@@ -119,7 +119,7 @@ def test_the_ticket_count_holds_from_the_next_handshake_on(pki, join):
 @pytest.mark.parametrize("count", [-1, 9])
 def test_a_senseless_ticket_count_is_refused(pki, count):
     with pytest.raises(LocalProtocolError, match="0 to 8"):
-        set_tickets(ServerContexts(pki.policy("1.3")).control_context(), count)
+        set_tickets(ServerContexts(pki.policy("1.3")).for_control().context, count)
 
 
 def test_a_client_has_no_tickets_to_count(pki):
@@ -132,7 +132,7 @@ def test_a_client_has_no_tickets_to_count(pki):
 
 @pytest.mark.parametrize("asks", [ClientCertificate.OPTIONAL, ClientCertificate.REQUIRED])
 def test_a_client_certificate_of_an_unknown_ca_is_refused(pki, version, asks, join):
-    bare = ServerContexts(pki.policy(version, asks)).control_context()
+    bare = ServerContexts(pki.policy(version, asks)).for_control().context
     pair = join(bare, client_context(pki.trust(pki.stranger)))
     assert isinstance(pair.errors["server"], CertificateRejected)
     assert "client_ca" in str(pair.errors["server"])
@@ -142,7 +142,7 @@ def test_a_client_certificate_of_an_unknown_ca_is_refused(pki, version, asks, jo
 
 
 def test_a_required_client_certificate_that_is_missing_is_refused(pki, version, join):
-    bare = ServerContexts(pki.policy(version, ClientCertificate.REQUIRED)).control_context()
+    bare = ServerContexts(pki.policy(version, ClientCertificate.REQUIRED)).for_control().context
     pair = join(bare, client_context(pki.trust()))
     assert isinstance(pair.errors["server"], CertificateRejected)
     assert "requires one" in str(pair.errors["server"])
@@ -150,13 +150,13 @@ def test_a_required_client_certificate_that_is_missing_is_refused(pki, version, 
 
 @pytest.mark.parametrize("asks", [ClientCertificate.OPTIONAL, ClientCertificate.SUFFICIENT])
 def test_an_optional_client_certificate_may_be_missing(pki, version, asks, join):
-    pair = join(ServerContexts(pki.policy(version, asks)).control_context(), client_context(pki.trust()))
+    pair = join(ServerContexts(pki.policy(version, asks)).for_control().context, client_context(pki.trust()))
     assert pair.is_up
     assert pair.server.peer_certificate is None
 
 
 def test_a_session_without_certificate_stays_without_one_when_resumed(pki, version, join):
-    bare = ServerContexts(pki.policy(version, ClientCertificate.OPTIONAL)).control_context()
+    bare = ServerContexts(pki.policy(version, ClientCertificate.OPTIONAL)).for_control().context
     offering = client_context(pki.trust())
     control = join(bare, offering)
     control.client.read()
@@ -169,12 +169,12 @@ def test_an_expired_client_certificate_is_refused(pki, version, join, tmp_path):
     ca = CertificateAuthority()
     expired = ca.issue_client("CN=alice", days=-1).write(tmp_path, "expired")
     policy = replace(pki.policy(version, ClientCertificate.REQUIRED), client_ca=ca.write(tmp_path))
-    pair = join(ServerContexts(policy).control_context(), client_context(pki.trust(expired)))
+    pair = join(ServerContexts(policy).for_control().context, client_context(pki.trust(expired)))
     assert "expired" in str(pair.errors["server"])
 
 
 def test_a_server_certificate_does_not_serve_as_a_client_certificate(pki, version, join):
-    bare = ServerContexts(pki.policy(version, ClientCertificate.REQUIRED)).control_context()
+    bare = ServerContexts(pki.policy(version, ClientCertificate.REQUIRED)).for_control().context
     pair = join(bare, client_context(pki.trust(pki.server)))
     assert isinstance(pair.errors["server"], CertificateRejected)
 
@@ -185,7 +185,7 @@ def test_a_server_certificate_does_not_serve_as_a_client_certificate(pki, versio
 @pytest.mark.requirement("RTLS-b", "RTLS-d")
 @pytest.mark.parametrize("asks", list(ClientCertificate))
 def test_versions_verify_mode_and_options_stand_on_the_bare_context(pki, version, asks):
-    bare = ServerContexts(pki.policy(version, asks)).control_context()
+    bare = ServerContexts(pki.policy(version, asks)).for_control().context
     modes = {ClientCertificate.OFF: ssl.CERT_NONE, ClientCertificate.REQUIRED: ssl.CERT_REQUIRED}
     assert bare.verify_mode is modes.get(asks, ssl.CERT_OPTIONAL)
     assert bare.minimum_version.name == bare.maximum_version.name == WIRE[version].replace(".", "_")
@@ -201,7 +201,7 @@ def test_versions_verify_mode_and_options_stand_on_the_bare_context(pki, version
 def test_only_suites_with_forward_secrecy_and_authentication_are_left(pki, ciphers):
     policy = replace(pki.policy("1.2"), ciphers=ciphers)
     contexts = ServerContexts(policy)
-    for context in (contexts.shared, contexts.control_context()):
+    for context in (contexts.shared, contexts.for_control().context):
         for suite in context.get_ciphers():
             assert suite["protocol"] == "TLSv1.3" or suite["kea"] in {"kx-ecdhe", "kx-dhe"}, suite["name"]
             assert suite["auth"] in {"auth-rsa", "auth-ecdsa", "auth-any"}, suite["name"]
@@ -210,7 +210,7 @@ def test_only_suites_with_forward_secrecy_and_authentication_are_left(pki, ciphe
 
 
 def test_the_default_suites_are_authenticated_encryption_only(pki):
-    suites = ServerContexts(pki.policy("1.2")).control_context().get_ciphers()
+    suites = ServerContexts(pki.policy("1.2")).for_control().context.get_ciphers()
     assert len(suites) > 3
     assert all(suite["aead"] for suite in suites)
 
@@ -223,14 +223,14 @@ def test_ciphers_that_leave_nothing_are_a_configuration_error(pki, ciphers):
 
 def test_the_policys_ciphers_are_used(pki, join):
     policy = replace(pki.policy("1.2"), ciphers="ECDHE-ECDSA-CHACHA20-POLY1305")
-    pair = join(ServerContexts(policy).control_context(), client_context(pki.trust()))
+    pair = join(ServerContexts(policy).for_control().context, client_context(pki.trust()))
     assert pair.server.cipher == pair.client.cipher == "ECDHE-ECDSA-CHACHA20-POLY1305"
 
 
 def test_a_control_context_is_freed_without_the_garbage_collector(pki, join):
     gc.disable()
     try:
-        bare = ServerContexts(pki.policy("1.3")).control_context()
+        bare = ServerContexts(pki.policy("1.3")).for_control().context
         gone = weakref.ref(bare)
         assert join(bare, client_context(pki.trust())).is_up
         del bare
@@ -251,13 +251,13 @@ def test_a_reload_serves_the_new_certificate_and_keeps_the_old_on_running_sessio
     contexts = ServerContexts(
         TlsPolicy(certificate=files.certificate, key=files.key, maximum_version=version)
     )
-    running = contexts.control_context()
+    running = contexts.for_control().context
     before = certificate_der(files.certificate)
     ca.issue_server().write(tmp_path, "server")
     contexts.reload()
     trust = client_context(TrustPolicy(ca_file=ca_file))
     assert join(running, trust).client.peer_certificate == before
-    after = join(contexts.control_context(), trust).client.peer_certificate
+    after = join(contexts.for_control().context, trust).client.peer_certificate
     assert after == certificate_der(files.certificate) != before
 
 
@@ -269,14 +269,14 @@ def test_a_failed_reload_changes_nothing(pki, tmp_path, join):
     certificate.write_text("rubbish")
     with pytest.raises(ConfigError):
         contexts.reload()
-    assert join(contexts.control_context(), client_context(pki.trust())).is_up
+    assert join(contexts.for_control().context, client_context(pki.trust())).is_up
 
 
 def test_a_reload_can_bring_a_new_policy(pki, join):
     contexts = ServerContexts(pki.policy("1.2"))
     contexts.reload(pki.policy("1.3"))
     assert contexts.policy.minimum_version == "1.3"
-    assert join(contexts.control_context(), client_context(pki.trust())).server.version == "TLSv1.3"
+    assert join(contexts.for_control().context, client_context(pki.trust())).server.version == "TLSv1.3"
 
 
 # --- files that cannot be used ---
@@ -328,7 +328,7 @@ def test_key_and_certificate_may_stand_in_one_file(pki, tmp_path, join):
     both = tmp_path / "both.pem"
     both.write_bytes(pki.server.certificate.read_bytes() + pki.server.key.read_bytes())
     assert join(
-        ServerContexts(TlsPolicy(certificate=both)).control_context(), client_context(pki.trust())
+        ServerContexts(TlsPolicy(certificate=both)).for_control().context, client_context(pki.trust())
     ).is_up
 
 
@@ -337,7 +337,7 @@ def test_key_and_certificate_may_stand_in_one_file(pki, tmp_path, join):
 
 @pytest.mark.requirement("R4217-15.1-e", "RTLS-n")
 def test_a_client_refuses_a_certificate_for_another_name(pki, version, join):
-    bare = ServerContexts(pki.policy(version)).control_context()
+    bare = ServerContexts(pki.policy(version)).for_control().context
     pair = join(bare, client_context(pki.trust()), name="files.example.com")
     assert isinstance(pair.errors["client"], CertificateRejected)
     assert "files.example.com" in str(pair.errors["client"])
@@ -346,7 +346,7 @@ def test_a_client_refuses_a_certificate_for_another_name(pki, version, join):
 
 @pytest.mark.requirement("R4217-15.1-e", "RTLS-n", "R003-4-a")
 def test_a_client_refuses_a_certificate_of_an_unknown_ca(pki, version, join):
-    bare = ServerContexts(pki.policy(version)).control_context()
+    bare = ServerContexts(pki.policy(version)).for_control().context
     for trust in (TrustPolicy(ca_file=pki.other_ca), TrustPolicy()):
         pair = join(bare, client_context(trust))
         assert isinstance(pair.errors["client"], CertificateRejected)
@@ -359,7 +359,7 @@ def test_a_client_refuses_an_expired_certificate(version, join, tmp_path):
     files = ca.issue_server(days=-1).write(tmp_path, "server")
     policy = TlsPolicy(certificate=files.certificate, key=files.key, maximum_version=version)
     trust = TrustPolicy(ca_file=ca.write(tmp_path))
-    pair = join(ServerContexts(policy).control_context(), client_context(trust))
+    pair = join(ServerContexts(policy).for_control().context, client_context(trust))
     assert "expired" in str(pair.errors["client"])
 
 
@@ -369,18 +369,18 @@ def test_a_client_can_trust_one_certificate_by_its_file(pki, version, join, tmp_
     for files in (self_signed, issued):
         policy = TlsPolicy(certificate=files.certificate, key=files.key, maximum_version=version)
         trust = client_context(TrustPolicy(ca_file=files.certificate))
-        assert join(ServerContexts(policy).control_context(), trust).is_up
+        assert join(ServerContexts(policy).for_control().context, trust).is_up
 
 
 def test_a_client_checks_ip_addresses_as_names(pki, join):
-    bare = ServerContexts(pki.policy("1.3")).control_context()
+    bare = ServerContexts(pki.policy("1.3")).for_control().context
     assert join(bare, client_context(pki.trust()), name="127.0.0.1").is_up
     assert "client" in join(bare, client_context(pki.trust()), name="127.0.0.2").errors
 
 
 @pytest.mark.parametrize("trust", [TrustPolicy(verify=False), TrustPolicy(pin_sha256=bytes(32))])
 def test_without_chain_verification_tls_takes_any_certificate(pki, trust, join):
-    bare = ServerContexts(pki.policy("1.3")).control_context()
+    bare = ServerContexts(pki.policy("1.3")).for_control().context
     assert join(bare, client_context(trust), name="files.example.com").is_up
 
 
@@ -400,7 +400,8 @@ def test_a_clients_versions_are_those_asked_for(pki, version, join):
     trust = replace(pki.trust(), minimum_version=version, maximum_version=version)
     policy = replace(pki.policy(version), minimum_version="1.2", maximum_version=None)
     assert (
-        join(ServerContexts(policy).control_context(), client_context(trust)).server.version == WIRE[version]
+        join(ServerContexts(policy).for_control().context, client_context(trust)).server.version
+        == WIRE[version]
     )
 
 
@@ -464,7 +465,7 @@ def test_the_certificate_is_chosen_by_host_or_by_sni(many, pki, join, host, name
 def test_sessions_resume_under_every_certificate_and_only_on_their_own_connection(many, pki, join, name):
     contexts, _issued = many
     offering = anybody()
-    bare = contexts.control_context()
+    bare = contexts.for_control().context
     control = join(bare, offering, name=name)
     control.client.read()
     for data_name in (name, "localhost"):
@@ -472,7 +473,7 @@ def test_sessions_resume_under_every_certificate_and_only_on_their_own_connectio
         assert data.is_up
         # A session is the name's that it began with (RFC 6066 §3): with another one TLS begins anew.
         assert data.server.session_reused or data_name != name
-    stranger = join(contexts.control_context(), offering, name=name, session=control.client.session)
+    stranger = join(contexts.for_control().context, offering, name=name, session=control.client.session)
     assert stranger.is_up
     assert not stranger.server.session_reused
 
@@ -588,8 +589,8 @@ def test_a_missing_list_is_an_error_with_its_name(listed):
 
 
 def test_the_whole_chain_is_checked_on_the_bare_context(listed):
-    assert ServerContexts(listed).control_context().verify_flags & ssl.VERIFY_CRL_CHECK_CHAIN
-    without = ServerContexts(replace(listed, crl=None)).control_context()
+    assert ServerContexts(listed).for_control().context.verify_flags & ssl.VERIFY_CRL_CHECK_CHAIN
+    without = ServerContexts(replace(listed, crl=None)).for_control().context
     assert not without.verify_flags & ssl.VERIFY_CRL_CHECK_LEAF
 
 

@@ -21,7 +21,7 @@ PROTOCOL_VERSION = 70
 
 
 def new_server(pki, version="1.3", **options) -> TlsEngine:
-    return TlsEngine(ServerContexts(pki.policy(version)).control_context(), server_side=True, **options)
+    return TlsEngine(ServerContexts(pki.policy(version)).for_control().context, server_side=True, **options)
 
 
 def new_client(pki, **options) -> TlsEngine:
@@ -106,7 +106,6 @@ def test_what_the_handshake_showed_is_known_and_outlives_the_end(pair, pki, vers
         assert engine.cipher
         assert not engine.session_reused
     assert pair.client.peer_certificate
-    assert pair.server.client_hello.server_name == "localhost"
     session = pair.client.session
     pair.client.shutdown()
     pair.carry()
@@ -305,9 +304,7 @@ def test_clear_bytes_inside_tls_break_the_stream_and_an_alert_is_sent(pair):
     with pytest.raises(TlsError) as caught:
         pair.server.read()
     assert pair.server.failure is caught.value
-    assert pair.server.is_fatal_alert_pending
     assert pair.server.data_to_send()
-    assert not pair.server.is_fatal_alert_pending
     pair.server.feed(b"ignored")
     with pytest.raises(TlsError):
         pair.server.write(b"reply")
@@ -376,7 +373,6 @@ def test_an_alpn_list_without_ftp_is_refused_with_an_alert(pki, protocols, size)
             assert not server.do_handshake()
     with pytest.raises(HandshakeFailed, match="ALPN"):
         server.do_handshake()
-    assert server.is_fatal_alert_pending
     assert server.data_to_send() == NO_APPLICATION_PROTOCOL
     assert server.data_to_send() == b""
 
@@ -402,7 +398,6 @@ def test_no_alpn_and_a_list_with_ftp_are_served(pki, protocols):
     server.feed(hello_offering(*protocols))
     assert not server.do_handshake()
     assert server.data_to_send()
-    assert server.client_hello.alpn == protocols
 
 
 def test_the_demand_for_ftp_in_alpn_can_be_dropped(pki):
@@ -435,7 +430,6 @@ def test_old_versions_are_refused_with_an_alert(pki, legacy):
     server.feed(client.data_to_send())
     with pytest.raises(HandshakeFailed, match=r"TLS 1\.2 is the floor"):
         server.do_handshake()
-    assert server.is_fatal_alert_pending
     assert server.data_to_send()[-2:] == bytes([FATAL, PROTOCOL_VERSION])
 
 
@@ -450,7 +444,7 @@ def test_a_client_refuses_a_server_that_has_old_versions_only(pki):
 
 def test_a_rejected_certificate_is_told_to_the_peer(pki, version, join):
     asks = ClientCertificate.REQUIRED
-    server = ServerContexts(pki.policy(version, asks)).control_context()
+    server = ServerContexts(pki.policy(version, asks)).for_control().context
     client = replace(pki.trust(pki.client), ca_file=pki.other_ca)
     pair = join(server, client_context(client))
     assert isinstance(pair.errors["client"], CertificateRejected)
@@ -526,7 +520,7 @@ def ask_for_renegotiation(engine: TlsEngine) -> None:
 @pytest.mark.requirement("RTLS-d")
 @pytest.mark.parametrize("allowed", [True, False], ids=["control", "ours"])
 def test_renegotiation_is_refused(pki, join, allowed):
-    server_context = ServerContexts(pki.policy("1.2")).control_context()
+    server_context = ServerContexts(pki.policy("1.2")).for_control().context
     client = client_context(pki.trust())
     client.options &= ~ssl.OP_NO_RENEGOTIATION
     if allowed:  # shows that the attempt is a real one: a server that allows it answers with a handshake
@@ -549,7 +543,7 @@ def test_renegotiation_is_refused(pki, join, allowed):
 def test_a_write_that_openssl_cannot_do_breaks_the_stream(pki, join):
     client = client_context(pki.trust())
     client.options &= ~ssl.OP_NO_RENEGOTIATION
-    pair = join(ServerContexts(pki.policy("1.2")).control_context(), client)
+    pair = join(ServerContexts(pki.policy("1.2")).for_control().context, client)
     ask_for_renegotiation(pair.client)
     with pytest.raises(TlsError, match="TLS stream"):
         pair.client.write(b"NOOP\r\n")
@@ -579,7 +573,7 @@ def test_a_session_is_asked_for_again_only_when_a_ticket_may_have_come(pair, ver
 
 @pytest.mark.parametrize("name", [b"\xff\xfe", "bücher.example".encode()])
 def test_a_server_name_that_is_not_ascii_gets_an_alert_of_its_own(pki, name):
-    server = TlsEngine(ServerContexts(pki.policy("1.3")).control_context(), server_side=True)
+    server = TlsEngine(ServerContexts(pki.policy("1.3")).for_control().context, server_side=True)
     server.feed(hello_with(name))
     with pytest.raises(HandshakeFailed, match="is none"):
         server.do_handshake()
@@ -587,7 +581,7 @@ def test_a_server_name_that_is_not_ascii_gets_an_alert_of_its_own(pki, name):
 
 
 def test_a_server_name_that_nobody_has_is_served(pki):
-    server = TlsEngine(ServerContexts(pki.policy("1.3")).control_context(), server_side=True)
+    server = TlsEngine(ServerContexts(pki.policy("1.3")).for_control().context, server_side=True)
     server.feed(hello_with(b"not a host name"))
     assert not server.do_handshake()
     assert server.data_to_send().startswith(b"\x16")

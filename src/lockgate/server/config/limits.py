@@ -27,7 +27,7 @@ class PassiveConfig(Section):
     @classmethod
     def _check_ports(cls, value: str) -> str:
         if value != "0":
-            _parse_range(value)
+            _check_range(value)
         return value
 
     @field_validator("address")
@@ -43,19 +43,14 @@ class PassiveConfig(Section):
                 ) from None
         return value
 
-    @property
-    def port_range(self) -> tuple[int, int] | None:
-        """The first and the last port, or None: any free port."""
-        return None if self.ports == "0" else _parse_range(self.ports)
 
-
-def _parse_range(text: str) -> tuple[int, int]:
+def _check_range(text: str) -> None:
     found = _RANGE.fullmatch(text)
     if found:
         first = int(found.group(1))
         last = int(found.group(2) or first)
         if 1 <= first <= last <= 65535:
-            return first, last
+            return
     raise ValueError('expected "0" (any free port), one port, or "first-last" from 1 to 65535: "50000-50100"')
 
 

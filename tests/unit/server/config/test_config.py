@@ -186,12 +186,9 @@ def test_a_file_with_a_byte_order_mark_is_read(folder: Path) -> None:
     assert load(folder, "\ufeff[active]\nenabled = false\n").active.enabled is False
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [("0", None), ("50000-50100", (50000, 50100)), ("50000", (50000, 50000)), ("1-65535", (1, 65535))],
-)
-def test_a_port_range_is_read(folder: Path, text: str, expected: tuple[int, int] | None) -> None:
-    assert load(folder, f'[passive]\nports = "{text}"\n').passive.port_range == expected
+@pytest.mark.parametrize("text", ["0", "50000-50100", "50000", "1-65535"])
+def test_a_port_range_is_read(folder: Path, text: str) -> None:
+    assert load(folder, f'[passive]\nports = "{text}"\n').passive.ports == text
 
 
 def test_variables_come_from_the_environment_and_may_be_numbers(folder: Path) -> None:

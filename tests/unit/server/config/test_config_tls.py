@@ -127,7 +127,7 @@ def test_a_listeners_ciphers_allow_nothing_that_is_never_safe(folder: Path, ciph
     config = load(folder, f"[[listener]]\nciphers = '{ciphers}'\n")
     policy = config.tls_policy(config.listeners[0])
     assert policy
-    found = ServerContexts(policy).control_context().get_ciphers()
+    found = ServerContexts(policy).for_control().context.get_ciphers()
     assert found
     for suite in found:
         assert suite["protocol"] == "TLSv1.3" or {suite["kea"], suite["auth"]} & {"kx-ecdhe", "kx-dhe"}, (
@@ -142,7 +142,7 @@ def test_versions_of_each_listener_stand_on_its_contexts(folder: Path) -> None:
         folder, "[[listener]]\nmaximum_version = '1.2'\n[[listener]]\nport = 1\nminimum_version = '1.3'\n"
     )
     found = [
-        ServerContexts(policy).control_context()
+        ServerContexts(policy).for_control().context
         for one in config.listeners
         if (policy := config.tls_policy(one))
     ]
