@@ -1,6 +1,7 @@
 """Partial uploads that nobody comes back for: removed at the start, every few hours, and when a home opens.
 
-A killed server leaves its uploads' hidden files behind, and a client may never resume what was interrupted.
+A killed server leaves its uploads' hidden files behind, which the next one removes as soon as it has started;
+and a client may never resume what was interrupted.
 Must not touch anything but the storage's own hidden files, and none that may still be resumed.
 """
 
@@ -30,6 +31,7 @@ _logger = logging.getLogger(__name__)
 # Long enough to go on after a night or a broken line; the disk is not a store of half files.
 _KEPT_SECONDS = 24 * 3600.0
 _EVERY_SECONDS = 6 * 3600.0
+_SOON_SECONDS = 2.0
 
 
 class PartialCleaner:
@@ -47,11 +49,14 @@ class PartialCleaner:
         self._homes: set[Path] = set()
 
     def start(self) -> None:
-        """Clean every home that is known, now and again every few hours. Event loop only; does not block."""
-        self.stop()
+        """Clean every home that is known, soon and again every few hours. Event loop only; does not block."""
+        # Not at once: what a server that was killed just now has left must be older than a file being made.
+        self._timer = self._server.loop.call_later(_SOON_SECONDS, self._clean_known)
+
+    def _clean_known(self) -> None:
         self._homes.update(account.home for account in self._server.config.accounts)
         self._submit(tuple(self._homes))
-        self._timer = self._server.loop.call_later(_EVERY_SECONDS, self.start)
+        self._timer = self._server.loop.call_later(_EVERY_SECONDS, self._clean_known)
 
     def home_opened(self, home: Path) -> None:
         """Clean a home that was not known before. Any thread; does not block."""

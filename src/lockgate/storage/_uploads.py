@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 from lockgate.errors import AlreadyExists, IsADirectory, PermissionDenied, StorageError, shorten
 
+from ._alive import mark_alive
 from ._existing import Existing
 from ._handles import LocalWriter, Upload
 from ._inplace import InPlaceWriter, begin_in_place
@@ -157,6 +158,7 @@ def _create(upload: Upload) -> Descriptor:
     folder = upload.folder.number
     opened = Descriptor(os.open(upload.working, flags, 0o600, dir_fd=folder))
     try:
+        mark_alive(opened.number)
         upload.files.hand_over(opened.number)  # now: what is not allowed is refused before anything comes
     except BaseException:
         opened.close()
@@ -192,6 +194,7 @@ def _take_kept(upload: Upload, offset: int) -> LocalWriter | None:
     except FileNotFoundError:
         return None
     opened = Descriptor(os.open(upload.working, _WRITE, dir_fd=folder))
+    mark_alive(opened.number)
     if os.fstat(opened.number).st_size < offset:  # another, shorter one was kept in between
         opened.close()
         os.rename(upload.working, upload.kept, src_dir_fd=folder, dst_dir_fd=folder)

@@ -30,6 +30,7 @@ from lockgate.errors import (
     shorten,
 )
 
+from ._alive import is_abandoned
 from ._failures import Translated, storage_error
 from ._handles import LocalReader, LocalWriter
 from ._holdings import local_holdings, usage_of
@@ -50,6 +51,8 @@ _DEFAULTS: Final = FileSettings()
 _LISTED: Final = os.O_RDONLY | os.O_DIRECTORY
 # Names with 32 random bits collide once in a directory of some ten thousand; eight in a row do not.
 _UNIQUE_ATTEMPTS: Final = 8
+# An upload's file is marked in the same moment as it is made; another process may look in between.
+_MARKING_SECONDS: Final = 1.0
 
 
 class LocalStorage:
@@ -245,15 +248,17 @@ class LocalStorage:
     def clean_partials(self, older_than_seconds: float, *, now: float | None = None) -> int:
         """Remove partial uploads that nobody has written to for so long, and return how many.
 
-        Kept ones and those that a killed server left behind look alike; an upload under way is told by its
-        age, so the limit must be longer than a transfer may stall. Walks the whole tree and blocks as long:
+        Those of a killed server, which nobody can go on with, are removed whatever their age. Where the file
+        system has no locks they are told from uploads under way by their age only, so the limit must be
+        longer than a transfer may stall. Walks the whole tree and blocks as long:
         for a worker.
 
         Args:
-            older_than_seconds: The least age of what is removed.
+            older_than_seconds: The least age of what is removed of the others.
             now: The present, seconds since 1970 UTC; None asks the clock.
         """
-        limit = (time.time() if now is None else now) - older_than_seconds
+        present = time.time() if now is None else now
+        limit = present - older_than_seconds
         removed = 0
         waiting: list[tuple[bytes, ...]] = [()]
         while waiting:
@@ -263,7 +268,9 @@ class LocalStorage:
             except OSError:
                 continue  # vanished, or not for us
             with folder as number, os.scandir(number) as found:
-                below, gone = self._clean_folder(found, number, limit)
+                below, gone = self._clean_folder(
+                    found, number, limit=limit, settled=present - _MARKING_SECONDS
+                )
             removed += gone
             waiting.extend((*parts, name) for name in below)
         return removed
@@ -309,8 +316,11 @@ class LocalStorage:
             for entry in names:
                 self.parts.drop(folder, os.fsencode(entry))
 
+    def _is_abandoned(self, name: str, folder: int) -> bool:
+        return not self._names.is_kept(name) and is_abandoned(name, folder)
+
     def _clean_folder(
-        self, found: Iterator[os.DirEntry[str]], folder: int, limit: float
+        self, found: Iterator[os.DirEntry[str]], folder: int, *, limit: float, settled: float
     ) -> tuple[list[bytes], int]:
         below: list[bytes] = []
         removed = 0
@@ -320,7 +330,10 @@ class LocalStorage:
                     below.append(os.fsencode(entry.name))
                 elif self._names.is_partial(entry.name):
                     status = entry.stat(follow_symlinks=False)
-                    if stat.S_ISREG(status.st_mode) and status.st_mtime < limit:
+                    if stat.S_ISREG(status.st_mode) and (
+                        status.st_mtime < limit
+                        or (status.st_mtime < settled and self._is_abandoned(entry.name, folder))
+                    ):
                         removed += self.parts.drop(folder, os.fsencode(entry.name))
             except OSError:
                 continue  # taken over by its owner, or not for us

@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -449,3 +450,32 @@ def test_owners_without_a_name_are_numbers(storage: LocalStorage, tmp_path: Path
     os.chown(tmp_path / "file", 54321, 54322)
     entry = storage.stat("/file")
     assert (entry.owner, entry.group) == ("54321", "54322")
+
+
+def test_what_a_killed_server_left_goes_whatever_its_age_and_nothing_that_is_being_written(
+    tmp_path: Path,
+) -> None:
+    work = "import sys, time; from pathlib import Path; from lockgate.storage.base import WriteMode\n"
+    work += "from lockgate.storage.local import LocalStorage\n"
+    work += f"one = LocalStorage(Path({str(tmp_path)!r})).open_write('/dead', WriteMode.REPLACE)\n"
+    work += "one.write(b'half'); print('ready', flush=True); time.sleep(60)"
+    with (
+        subprocess.Popen([sys.executable, "-c", work], stdout=subprocess.PIPE) as writer,
+        contextlib.closing(LocalStorage(tmp_path)) as storage,
+    ):
+        assert writer.stdout is not None
+        writer.stdout.readline()
+        mine = storage.open_write("/living", WriteMode.REPLACE)
+        mine.write(b"more")
+        cut = storage.open_write("/kept", WriteMode.REPLACE)
+        cut.write(b"part")
+        cut.discard(keep=True)
+        later = time.time() + 10
+        # It lives, and so does this process: only their locks tell.
+        assert storage.clean_partials(3600, now=later) == 0
+        writer.kill()
+        writer.wait(10)
+        assert storage.clean_partials(3600, now=later) == 1
+        assert storage.resumable_size("/kept") == 4
+        mine.commit()
+    assert (tmp_path / "living").read_bytes() == b"more"
