@@ -30,6 +30,7 @@ from .handlers import (
     security,
     transfers,
 )
+from .refusallog import tell_refusal
 from .refusals import storage_reply
 
 if TYPE_CHECKING:
@@ -127,31 +128,41 @@ _PERMISSIONS: Mapping[Verb, Permission] = MappingProxyType(
 async def run(session: Session, command: Command) -> Reply:
     """Run a command that every gate has let through, and return its final or preliminary reply.
 
-    A preliminary reply means that `session.job` is ready to be started.
+    A preliminary reply means that `session.job` is ready to be started. Refusals that an operator may be
+    asked about go to the log.
     """
+    reply, cause = await _run(session, command)
+    tell_refusal(session, command, reply, cause)
+    return reply
+
+
+async def _run(session: Session, command: Command) -> tuple[Reply, Exception | str | None]:
+    """Return the reply, and the cause of a refusal where there is more to say than the reply does."""
     verb = command.verb
     assert verb is not None
     needed = _PERMISSIONS.get(verb)
     if needed is not None and not session.account.may(needed):
-        return Reply.of(ReplyCode.FILE_UNAVAILABLE, "Permission denied.")
+        lacking = f'the account lacks the permission "{needed}"'
+        return Reply.of(ReplyCode.FILE_UNAVAILABLE, "Permission denied."), lacking
     try:
-        return await HANDLERS[verb](session, command)
+        return await HANDLERS[verb](session, command), None
     except StorageError as error:
-        return storage_reply(error, is_blind=session.is_blind)
-    except RemoteProtocolError:
-        return Reply.of(ReplyCode.BAD_ARGUMENT, f"{command.word}: bad argument; {VERBS[verb].help}")
+        return storage_reply(error, is_blind=session.is_blind), error
+    except RemoteProtocolError as error:
+        return Reply.of(ReplyCode.BAD_ARGUMENT, f"{command.word}: bad argument; {VERBS[verb].help}"), error
     except NotOpened as error:
         _logger.warning("%s ! %s", session, error)
-        return Reply.of(ReplyCode.CANNOT_OPEN_DATA, "No port is free for a data connection; try again later.")
-    except WorkersBusy:
-        return Reply.of(ReplyCode.FILE_BUSY, "The server is busy; try again later.")
-    except AccountError:
+        text = "No port is free for a data connection; try again later."
+        return Reply.of(ReplyCode.CANNOT_OPEN_DATA, text), error
+    except WorkersBusy as error:
+        return Reply.of(ReplyCode.FILE_BUSY, "The server is busy; try again later."), error
+    except AccountError as error:
         _logger.exception("%s ! %s", session, command)
-        return Reply.of(ReplyCode.LOCAL_ERROR, "The accounts cannot be read just now.")
-    except LocalProtocolError:
+        return Reply.of(ReplyCode.LOCAL_ERROR, "The accounts cannot be read just now."), error
+    except LocalProtocolError as error:
         # A name that no reply can carry: the file system's, not the client's.
         _logger.warning("%s ! %s cannot be answered", session, command, exc_info=True)
-        return Reply.of(ReplyCode.FILE_UNAVAILABLE, "The name cannot be told.")
+        return Reply.of(ReplyCode.FILE_UNAVAILABLE, "The name cannot be told."), error
     except Exception:
         _logger.exception("%s ! %s", session, command)
-        return Reply.of(ReplyCode.LOCAL_ERROR, "The server had an error of its own.")
+        return Reply.of(ReplyCode.LOCAL_ERROR, "The server had an error of its own."), None

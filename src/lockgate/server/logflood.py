@@ -1,8 +1,9 @@
 """Keeps a log from growing with every attempt of one who tries for ever.
 
-What strangers can cause again and again is written some times a minute for each address, and after that
-counted; the count is written with the next line that comes once the minute is over. What accounts did
-(logins, transfers, changes) is always written. Must not know what lines mean beyond the event's name.
+What strangers can cause again and again, and what is refused to accounts, is written some times a minute for
+each address, and after that counted; the count is written with the next line that comes once the minute is
+over. What accounts did (logins, transfers, changes) is always written. Must not know what lines mean beyond
+the event's name.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ __all__ = ["LogFlood"]
 
 _REPEATED = frozenset(
     {
+        "auth-refused",
         "bounce",
+        "file-refused",
         "login-failed",
         "login-refused",
         "locked-out",
@@ -28,6 +31,7 @@ _REPEATED = frozenset(
         "timeout",
         "tls-failed",
         "tls-refused",
+        "transfer-refused",
     }
 )
 _MINUTE = 60.0

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from lockgate.protocol.server import CommandRefused, Event
 
 from .dispatch import run
+from .refusallog import tell_gate
 
 if TYPE_CHECKING:
     from .control import ControlConnection
@@ -98,6 +99,7 @@ class CommandRunner:
         control = self._control
         if isinstance(event, CommandRefused):
             _logger.debug("%s < %s ! %s", control.session, event.command, event.gate)
+            tell_gate(control.session, event)
             control.reply(event.reply, event.command)
             return
         _logger.debug("%s < %s", control.session, event.command)

@@ -115,8 +115,10 @@ async def _change(session: Session, command: Command, name: str, facts: ChangedF
         StorageError: Nothing was changed.
         TimeNotKept: Nothing was changed.
     """
-    if not session.account.may(Permission.WRITE) or session.is_blind:
-        raise PermissionDenied("the account may not change what is there")
+    if not session.account.may(Permission.WRITE):
+        raise PermissionDenied(f'the account lacks the permission "{Permission.WRITE}"')
+    if session.is_blind:
+        raise PermissionDenied("the account may neither read nor list, so it changes nothing that is there")
     path, storage = resolve(session.parameters.cwd, name), session.storage
     await session.in_worker(lambda: _apply(storage, path, facts))
     record(

@@ -94,7 +94,8 @@ async def rnto(session: Session, command: Command) -> Reply:
     def rename() -> None:
         if not may_replace and source != target and _exists(storage, target):
             # Renaming over a file destroys it: that takes more than the permission to rename.
-            raise PermissionDenied("the name is taken, and may not be replaced")
+            lacking = f'the account lacks the permission "{Permission.DELETE}"'
+            raise PermissionDenied(f"the name is taken, and {lacking}")
         storage.rename(source, target)
 
     await session.in_worker(rename)
