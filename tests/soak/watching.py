@@ -113,7 +113,8 @@ def file_faults(roots: Mapping[str, Path]) -> list[str]:
     """Return what is wrong with the visible files; at any time there may be nothing."""
     faults = []
     for user, root in roots.items():
-        for path in root.rglob("*"):
+        # Directories that go while they are walked are passed over.
+        for path in (Path(folder, name) for folder, _, names in os.walk(root) for name in names):
             if path.name.startswith(_OWN_PREFIX) or not path.is_file():
                 continue
             try:
