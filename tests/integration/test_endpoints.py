@@ -194,12 +194,16 @@ def test_when_there_are_too_many_transfers_it_is_425_and_later_it_works_again(
     server = start(limits="transfers = 2")
     (server.root / "small.txt").write_bytes(b"small")
     holders = [connect(server).log_in() for _ in range(2)]
-    for holder in holders:
+    for number, holder in enumerate(holders):
         holder.passive_port()
+        holder.expect(f"STOR {number}.bin", 150)
     client = connect(server).log_in()
-    for line in ("EPSV", "PASV", "PORT 127,0,0,1,200,200"):
-        client.expect(line, 425)
-    holders[0].expect("ABOR", 226)
+    for line, code in (("EPSV", 229), ("PASV", 227), ("PORT 127,0,0,1,200,200", 200)):
+        client.expect(line, code)
+        for command in ("RETR small.txt", "STOR x", "APPE x", "STOU", "LIST", "NLST", "MLSD"):
+            client.expect(command, 425)
+    holders[0].send("ABOR")
+    assert [holders[0].read().code for _ in range(2)] == [426, 226]
     assert client.download("RETR small.txt") == b"small"
 
 

@@ -145,7 +145,8 @@ async def _run(session: Session, command: Command) -> tuple[Reply, Exception | s
         lacking = f'the account lacks the permission "{needed}"'
         return Reply.of(ReplyCode.FILE_UNAVAILABLE, "Permission denied."), lacking
     try:
-        return await HANDLERS[verb](session, command), None
+        handler = _transfer if VERBS[verb].opens_data else HANDLERS[verb]
+        return await handler(session, command), None
     except StorageError as error:
         return storage_reply(error, is_blind=session.is_blind), error
     except RemoteProtocolError as error:
@@ -166,3 +167,17 @@ async def _run(session: Session, command: Command) -> tuple[Reply, Exception | s
     except Exception:
         _logger.exception("%s ! %s", session, command)
         return Reply.of(ReplyCode.LOCAL_ERROR, "The server had an error of its own."), None
+
+
+async def _transfer(session: Session, command: Command) -> Reply:
+    """Run a command that opens a data connection, when there is a place for one more transfer."""
+    verb = command.verb
+    assert verb is not None
+    reason = session.claim_endpoint()
+    if reason:
+        return Reply.of(ReplyCode.CANNOT_OPEN_DATA, reason)
+    try:
+        return await HANDLERS[verb](session, command)
+    finally:
+        # Refused before any 1xx: the endpoint waits for another command.
+        session.release_endpoint()

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import select
 import socket
 import time
 from abc import ABC, abstractmethod
@@ -19,19 +18,11 @@ from typing import TYPE_CHECKING
 
 from lockgate.errors import (
     HandshakeFailed,
-    RemoteProtocolError,
     SessionReuseRequired,
     TransferAborted,
     TransferError,
 )
 from lockgate.tls.contexts import set_tickets
-from lockgate.tls.hello import (
-    MAX_HELLO_BYTES,
-    ClientHello,
-    ClientHelloReader,
-    acceptable_alpn,
-    acceptable_server_name,
-)
 from lockgate.tls.policy import SessionReuse
 from lockgate.transfer import kernel
 from lockgate.transfer.establish import connect, normal_address, plain, start_tls
@@ -41,6 +32,7 @@ from lockgate.transfer.streams import DataStream
 from lockgate.transfer.workers import WorkersBusy
 
 from .audit import record
+from .datahello import check_hello
 from .session import Direction
 
 if TYPE_CHECKING:
@@ -48,6 +40,7 @@ if TYPE_CHECKING:
 
     from lockgate.protocol.addresses import HostPort
 
+    from .limits import Slot
     from .session import Session
 
 __all__ = ["ActiveEndpoint", "Endpoint", "Opener", "PassiveEndpoint"]
@@ -57,14 +50,14 @@ _logger = logging.getLogger(__name__)
 Opener = Callable[[], DataStream]
 """Blocks until the data connection is ready for data; called in a worker thread."""
 
-# How often a hello that has come in part is looked at again.
-_HELLO_PAUSE_SECONDS = 0.01
 _TICKET_SECONDS = 0.25
 _NOBODY_CAME = "nobody connected to the passive port in time"
+_TOO_MANY = "Too many transfers; try again later."
+_EXPIRED = "The passive port has expired; ask for another one."
 
 
 class Endpoint(ABC):
-    """One data connection to come. It counts against the server's budget until `close`.
+    """One data connection to come. It holds a transfer's place from `claim` to `close` or `release`.
 
     Args:
         session: Whose endpoint it is.
@@ -76,7 +69,15 @@ class Endpoint(ABC):
     def __init__(self, session: Session) -> None:
         self.stop = Stop()
         self._session = session
-        self._is_counted = True
+        self._slot: Slot | None = None
+
+    def claim(self) -> str:
+        """Take a place for a transfer command that is about to be tried; return why not, or ""."""
+        return "" if self._take_slot() else _TOO_MANY
+
+    def release(self) -> None:
+        """Give the place back: the command was refused before its 150, and the endpoint waits for another."""
+        self._give_slot_back()
 
     @abstractmethod
     async def open(self, direction: Direction) -> Opener:
@@ -99,9 +100,19 @@ class Endpoint(ABC):
 
     def close(self) -> None:
         """Give everything back that no stream has taken over. May be called twice."""
-        if self._is_counted:
-            self._is_counted = False
-            self._session.server.data_budget.give_back()
+        self._give_slot_back()
+
+    def _take_slot(self) -> bool:
+        if self._slot is None:
+            session = self._session
+            budget = session.server.data_budget
+            self._slot = budget.take(session.control.peer_address, session.account.name)
+        return self._slot is not None
+
+    def _give_slot_back(self) -> None:
+        slot, self._slot = self._slot, None
+        if slot is not None:
+            self._session.server.data_budget.give_back(slot)
 
     def _keep_alive(self, sock: socket.socket) -> None:
         # A peer that is gone already is found out by whoever reads.
@@ -122,7 +133,7 @@ class Endpoint(ABC):
             sock.close()
             raise HandshakeFailed("TLS has ended on the control connection")
         deadline = time.monotonic() + limits.handshake_seconds
-        hello = _check_hello(sock, deadline=deadline, stop=self.stop)
+        hello = check_hello(sock, deadline=deadline, stop=self.stop)
         tickets = binding.tickets_for(hello.tickets, sends=direction is Direction.OUT, early=early)
         set_tickets(context, tickets)
         # RFC 4217 §7: the FTP server is the TLS server, whoever opened the TCP connection.
@@ -196,14 +207,36 @@ class PassiveEndpoint(Endpoint):
         self._sock: socket.socket | None = None
         self._early: Future[DataStream] | None = None
         self._accepted: asyncio.Future[None] = self._loop.create_future()
+        self._expiry: asyncio.TimerHandle | None = None
+        self._is_claimed = False
+        self._is_expired = False
         self._loop.add_reader(listener, self._accept)
-        # A port that nobody comes to is given back, whether a command waits for it or not.
-        seconds = session.server.config.limits.data_open_seconds
-        self._expiry = self._loop.call_later(seconds, self._expire)
+        self._await_command()
+
+    def claim(self) -> str:
+        """Take a place for a transfer command that is about to be tried; return why not, or ""."""
+        if self._is_expired:
+            return _EXPIRED
+        reason = super().claim()
+        if not reason:
+            self._is_claimed = True
+            self._stop_waiting()
+        return reason
+
+    def release(self) -> None:
+        """Give the place back; the endpoint waits for another command."""
+        self._is_claimed = False
+        if self._early is None or self._early.done():
+            self._give_slot_back()
+        self._await_command()
+
+    def expire(self) -> None:
+        """Give everything back: no command has come in time, or others need the room."""
+        self._is_expired = True
+        self.close()
 
     async def open(self, direction: Direction) -> Opener:
         """Wait for the client's TCP connection."""
-        self._expiry.cancel()
         limit = self._session.server.config.limits.data_open_seconds
         try:
             await asyncio.wait_for(asyncio.shield(self._accepted), limit)
@@ -230,13 +263,13 @@ class PassiveEndpoint(Endpoint):
         binding = self._session.tls.binding
         if self._early is not None and binding is not None and binding.reuse_policy is SessionReuse.REQUIRED:
             done = asyncio.Event()
-            self._early.add_done_callback(lambda _: self._tell(done))
+            self._early.add_done_callback(lambda _: self._on_loop(done.set))
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(done.wait(), _TICKET_SECONDS)
 
-    def _tell(self, done: asyncio.Event) -> None:
+    def _on_loop(self, callback: Callable[[], None]) -> None:
         with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
-            self._loop.call_soon_threadsafe(done.set)
+            self._loop.call_soon_threadsafe(callback)
 
     def _hand_over(self, stream: DataStream) -> DataStream:
         # Up to here `close` ends the stream: a worker may never come to call this.
@@ -257,6 +290,7 @@ class PassiveEndpoint(Endpoint):
     def close(self) -> None:
         """Close the listener, and the connection if no stream has it."""
         super().close()
+        self._stop_waiting()
         self._close_listener()
         if not self._accepted.done():
             self._accepted.cancel()
@@ -275,13 +309,26 @@ class PassiveEndpoint(Endpoint):
         self._loop.remove_reader(sock)
         return sock
 
-    def _expire(self) -> None:
-        self._close_listener()
-        if not self._accepted.done():
-            self._accepted.set_exception(NotOpened(_NOBODY_CAME))
+    def _await_command(self) -> None:
+        """Wait among the others for a command, for so long; the address with the most makes room."""
+        budget, peer = self._session.server.data_budget, self._session.control.peer_address
+        oldest = budget.waiting.add(peer, self)
+        if oldest is not None:
+            oldest.expire()
+        self._watch()
+
+    def _watch(self) -> None:
+        if self._expiry is not None:
+            self._expiry.cancel()
+        seconds = self._session.server.config.limits.data_open_seconds
+        self._expiry = self._loop.call_later(seconds, self.expire)
+
+    def _stop_waiting(self) -> None:
+        self._session.server.data_budget.waiting.remove(self._session.control.peer_address, self)
+        if self._expiry is not None:
+            self._expiry.cancel()
 
     def _close_listener(self) -> None:
-        self._expiry.cancel()
         if self._listener is not None:
             self._session.server.data_budget.stop_listening(self._session.control.peer_address)
             self._loop.remove_reader(self._listener)
@@ -314,12 +361,17 @@ class PassiveEndpoint(Endpoint):
             self._loop.add_reader(sock, self._hello)
         if not self._accepted.done():
             self._accepted.set_result(None)
+        if not self._is_claimed:
+            # Its command gets the same time again, and not for ever.
+            self._watch()
 
     def _hello(self) -> None:
         """The client's first bytes are here and no command has taken the connection yet."""
         sock = self._sock
         assert sock is not None
-        if not self._session.is_private:
+        # A handshake holds a thread for a while, so it takes a place as a transfer does. Without one the
+        # transfer command will find the connection as it is, hello unread.
+        if not self._session.is_private or not self._take_slot():
             self._loop.remove_reader(sock)
             return
         sock = self._take_socket()
@@ -332,62 +384,16 @@ class PassiveEndpoint(Endpoint):
                 lambda: self._finish_open(sock, private=True, direction=guess, early=True)
             )
         except WorkersBusy:
-            # The transfer command will find the connection as it is, hello unread.
             self._sock = sock
+            self._handshake_done()
+        else:
+            self._early.add_done_callback(lambda _: self._on_loop(self._handshake_done))
+
+    def _handshake_done(self) -> None:
+        if not self._is_claimed:
+            self._give_slot_back()
 
 
 def _close_stream(future: Future[DataStream]) -> None:
     if not future.cancelled() and future.exception() is None:
         future.result().close()
-
-
-def _check_hello(sock: socket.socket, *, deadline: float, stop: Stop) -> ClientHello:
-    """Refuse a client whose ALPN list lacks "ftp" (ALPACA); the ssl module would silently go on.
-
-    Blocks until the hello is here; the bytes stay in the socket, which is closed when it is refused.
-
-    Raises:
-        HandshakeFailed: It speaks to another service, sent no hello, one that is too long, or not in time.
-    """
-    try:
-        with stop.watching(sock):
-            return _await_hello(sock, deadline=deadline, stop=stop)
-    except RemoteProtocolError as error:
-        sock.close()
-        raise HandshakeFailed(f"the client's TLS hello is refused: {error}") from error
-    except OSError as error:
-        sock.close()
-        stop.check()
-        raise HandshakeFailed(_NO_HELLO) from error
-    except BaseException:
-        sock.close()
-        raise
-
-
-_NO_HELLO = "the client closed the data connection before its TLS hello"
-
-
-def _await_hello(sock: socket.socket, *, deadline: float, stop: Stop) -> ClientHello:
-    reader, seen = ClientHelloReader(), 0
-    while kernel.wait_until(sock, select.POLLIN, deadline=deadline, stop=stop):
-        # One more than a hello may have: the reader refuses what it cannot judge, OpenSSL takes 128 KiB.
-        data = sock.recv(MAX_HELLO_BYTES + 1, socket.MSG_PEEK)
-        hello = reader.feed(data[seen:])
-        if hello is not None:
-            return _acceptable(hello)
-        if not data or kernel.has_ended(sock):
-            raise HandshakeFailed(_NO_HELLO)
-        # A part of a hello: poll would say at once that it is readable, past the deadline too.
-        if time.monotonic() >= deadline:
-            break
-        seen = len(data)
-        stop.wait(_HELLO_PAUSE_SECONDS)
-    raise HandshakeFailed("the client sent no TLS hello in time")
-
-
-def _acceptable(hello: ClientHello) -> ClientHello:
-    if not acceptable_alpn(hello):
-        raise HandshakeFailed("the client's ALPN list has no 'ftp'")
-    if not acceptable_server_name(hello):
-        raise HandshakeFailed("the server name that the client asks for is none")
-    return hello

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from lockgate.accounts.throttle import client_network
 
-__all__ = ["Admission", "ConnectionRate", "DataBudget", "Repeats", "Waiting"]
+__all__ = ["Admission", "ConnectionRate", "DataBudget", "Repeats", "Slot", "Waiting"]
 
 _T = TypeVar("_T")
 
@@ -77,9 +77,9 @@ def _take_one(counts: Counter[str], key: str) -> None:
 
 
 class Waiting(Generic[_T]):
-    """Those that have not logged in yet, by address; the heaviest address makes room. Event loop only.
+    """Those that wait for something, by address; the heaviest address makes room. Event loop only.
 
-    So a crowd that never logs in keeps nobody out: whoever comes from another address takes the place of the
+    So a crowd that only waits keeps nobody out: whoever comes from another address takes the place of the
     crowd's oldest.
 
     Args:
@@ -181,31 +181,63 @@ class Repeats:
         return silent + 1
 
 
-class DataBudget:
-    """Counts data endpoints: passive listeners and running transfers. Used on the event loop only.
+class Slot(NamedTuple):
+    """A transfer's place, and who has it."""
+
+    network: str
+    account: str
+
+
+class DataBudget(Generic[_T]):
+    """Counts running transfers, and keeps the passive endpoints that wait for one. Event loop only.
+
+    What waits costs its owner nothing, so it takes no transfer's place: it has as many places of its own,
+    where the address with the most makes room. A transfer may take long, so an address or an account gets at
+    most nine times as many places as it leaves free: one alone never gets the last tenth.
 
     Args:
-        transfers: Most endpoints at once.
+        transfers: Most transfers at once, and most endpoints that wait.
+
+    Attributes:
+        transfers: Most transfers at once.
+        count: Transfers there are.
+        waiting: Endpoints that wait for a transfer command.
     """
 
-    __slots__ = ("_listening", "count", "transfers")
+    __slots__ = ("_by_account", "_by_network", "_listening", "count", "transfers", "waiting")
+
+    _SHARE = 9
 
     def __init__(self, transfers: int) -> None:
         self.transfers = transfers
         self.count = 0
+        self.waiting: Waiting[_T] = Waiting(transfers)
+        self._by_network: Counter[str] = Counter()
+        self._by_account: Counter[str] = Counter()
         self._listening: Counter[str] = Counter()
 
-    def take(self) -> bool:
-        """Count one endpoint; False when there are too many (it is not counted then)."""
-        if self.count >= self.transfers:
-            return False
-        self.count += 1
-        return True
+    def resize(self, transfers: int) -> None:
+        """Change how many there may be, for those to come."""
+        self.transfers = self.waiting.limit = transfers
 
-    def give_back(self) -> None:
-        """Count one endpoint out."""
-        assert self.count > 0
+    def take(self, address: str, account: str) -> Slot | None:
+        """Count a transfer; None when there are too many, or too many of this address or account."""
+        slot = Slot(client_network(address), account)
+        free = self.transfers - self.count
+        held = max(self._by_network[slot.network], self._by_account[account])
+        if free <= 0 or held >= self._SHARE * free:
+            return None
+        self.count += 1
+        self._by_network[slot.network] += 1
+        self._by_account[account] += 1
+        return slot
+
+    def give_back(self, slot: Slot) -> None:
+        """Count a transfer out."""
+        assert self._by_network[slot.network] > 0
         self.count -= 1
+        _take_one(self._by_network, slot.network)
+        _take_one(self._by_account, slot.account)
 
     def listen(self, address: str, ports: int) -> bool:
         """Count a passive port that is open; False when the address has its share of `ports` (0: any number).

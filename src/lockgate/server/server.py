@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from lockgate.accounts.base import AccountStore
     from lockgate.tls.contexts import ServerContexts
 
+    from .endpoint import PassiveEndpoint
     from .jobs import Job
 
 __all__ = ["BoundListener", "Server", "run"]
@@ -107,7 +108,7 @@ class Server:
         self.accounts: AccountStore = accounts(config, self.passwords.checker)
         self.name_key = secrets.token_bytes(16)
         self.door = Door(config.limits, clock=self.loop.time)
-        self.data_budget = DataBudget(config.limits.transfers)
+        self.data_budget: DataBudget[PassiveEndpoint] = DataBudget(config.limits.transfers)
         self.passive_ports = PortRange.parse(config.passive.ports)
         # The budget bounds the work; the queue is for the moment until a thread that is done says so.
         transfers = config.limits.transfers
@@ -221,7 +222,8 @@ class Server:
         store.forget_others()
         self.passive_ports = PortRange.parse(config.passive.ports)
         self.door.reconfigure(config.limits)
-        transfers = self.data_budget.transfers = config.limits.transfers
+        transfers = config.limits.transfers
+        self.data_budget.resize(transfers)
         self.workers.resize(transfers, queue_limit=transfers)
         self.digesters.resize(config.features.hash_jobs, queue_limit=_DIGEST_QUEUE)
         self.certificates.start()

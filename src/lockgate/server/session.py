@@ -271,6 +271,17 @@ class Session:
         self.drop_endpoint()
         self.endpoint = endpoint
 
+    def claim_endpoint(self) -> str:
+        """Take a place for a transfer with the endpoint that was set up; return why there is none, or ""."""
+        if self.endpoint is None:
+            return "There is no data port; ask for one."
+        return self.endpoint.claim()
+
+    def release_endpoint(self) -> None:
+        """Give the place back if no transfer has begun; the endpoint stays."""
+        if self.endpoint is not None:
+            self.endpoint.release()
+
     def take_endpoint(self) -> Endpoint | None:
         """Hand the endpoint over to a transfer.
 

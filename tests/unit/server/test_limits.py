@@ -36,18 +36,54 @@ def test_addresses_that_left_are_forgotten() -> None:
 
 
 def test_the_data_budget_ends_and_comes_back() -> None:
-    budget = DataBudget(2)
-    assert budget.take()
-    assert budget.take()
-    assert not budget.take()
+    budget: DataBudget[int] = DataBudget(2)
+    first, second = budget.take("192.0.2.1", "alice"), budget.take("192.0.2.2", "bob")
+    assert first is not None
+    assert second is not None
+    assert budget.take("192.0.2.3", "carol") is None
     assert budget.count == 2
-    budget.give_back()
-    assert budget.take()
+    budget.give_back(first)
+    assert budget.take("192.0.2.3", "carol") is not None
 
 
 def test_giving_back_what_was_not_taken_is_a_mistake() -> None:
+    budget: DataBudget[int] = DataBudget(1)
+    slot = budget.take("192.0.2.1", "alice")
+    assert slot is not None
+    budget.give_back(slot)
     with pytest.raises(AssertionError):
-        DataBudget(1).give_back()
+        budget.give_back(slot)
+    assert not budget._by_account
+
+
+def test_an_address_and_an_account_get_nine_times_what_they_leave_free() -> None:
+    budget: DataBudget[int] = DataBudget(100)
+    slots = [budget.take("192.0.2.1", f"account-{number}") for number in range(95)]
+    assert len([slot for slot in slots if slot is not None]) == 90
+    others = [budget.take(f"192.0.2.{number + 2}", "alice") for number in range(12)]
+    assert len([slot for slot in others if slot is not None]) == 9
+    assert budget.take("192.0.2.99", "bob") is not None
+    assert budget.take("192.0.2.98", "carol") is None  # all hundred
+    for slot in slots[:50]:
+        assert slot is not None
+        budget.give_back(slot)
+    assert budget.take("192.0.2.1", "account-1") is not None
+    assert budget.take("192.0.2.2", "alice") is not None
+
+
+def test_a_small_budget_goes_to_one_address_whole() -> None:
+    budget: DataBudget[int] = DataBudget(9)
+    assert all(budget.take("192.0.2.1", "alice") for _ in range(9))
+
+
+def test_a_budget_that_is_resized_holds_for_those_to_come() -> None:
+    budget: DataBudget[int] = DataBudget(1)
+    assert budget.take("192.0.2.1", "alice")
+    budget.resize(2)
+    assert budget.waiting.limit == 2
+    assert budget.take("192.0.2.1", "alice")
+    budget.resize(1)
+    assert budget.take("192.0.2.2", "bob") is None
 
 
 def test_an_ipv6_network_counts_as_one_address() -> None:
@@ -125,7 +161,7 @@ def test_what_repeats_is_told_now_and_then_with_its_number() -> None:
 
 
 def test_one_address_gets_half_of_the_passive_ports() -> None:
-    budget = DataBudget(99)
+    budget: DataBudget[int] = DataBudget(99)
     assert [budget.listen("192.0.2.1", 5) for _ in range(3)] == [True, True, False]
     assert budget.listen("192.0.2.2", 5)
     budget.stop_listening("192.0.2.1")

@@ -33,7 +33,7 @@ __all__ = ["eprt", "epsv", "pasv", "port"]
 
 _C = ReplyCode
 _FIRST_UNPRIVILEGED_PORT = 1024
-_TOO_MANY = Reply.of(_C.CANNOT_OPEN_DATA, "Too many transfers; try again later.")
+_TOO_MANY = Reply.of(_C.CANNOT_OPEN_DATA, "Too many passive ports for your address; try again later.")
 
 
 async def pasv(session: Session, command: Command) -> Reply:
@@ -92,28 +92,25 @@ def _active(session: Session, command: Command, target: HostPort) -> Reply:
         return Reply.of(_C.PARAMETER_NOT_IMPLEMENTED, "Only your own address is allowed.")
     if target.port < _FIRST_UNPRIVILEGED_PORT:
         return Reply.of(_C.PARAMETER_NOT_IMPLEMENTED, "Ports below 1024 are not allowed.")
-    session.drop_endpoint()
-    if not session.server.data_budget.take():
-        return Reply.of(_C.CANNOT_OPEN_DATA, "Too many transfers; try again later.")
     session.set_endpoint(ActiveEndpoint(session, target))
     return Reply.of(_C.OK, f"{command.word} is set.")
 
 
 def _listen(session: Session) -> int | None:
-    """Replace the session's endpoint by a listening one; return its port, or None when there are too many."""
+    """Replace the session's endpoint by a listening one; return its port.
+
+    Returns:
+        None when the address has its share of the range of ports.
+    """
     session.drop_endpoint()
     budget = session.server.data_budget
-    if not budget.take():
-        return None
     ports, peer = session.server.passive_ports, session.control.peer_address
     if not budget.listen(peer, 0 if ports.is_any else len(ports)):
-        budget.give_back()
         return None
     try:
         listener = listen(session.control.local_address, ports)
     except LockgateError:
         budget.stop_listening(peer)
-        budget.give_back()
         raise
     session.set_endpoint(PassiveEndpoint(session, listener))
     listening_port: int = listener.getsockname()[1]
