@@ -11,11 +11,9 @@ _RECORD_BYTES = 1 << 14
 _UNUSED = 0x0A0A  # for nothing, for ever (RFC 8701)
 
 
-def hello_with(name: bytes) -> bytes:
+def hello_with(name: bytes, context: ssl.SSLContext | None = None) -> bytes:
     """A ClientHello of OpenSSL's whose SNI holds these octets."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
+    context = context or _careless_context()
     outgoing = ssl.MemoryBIO()
     marker = "m" * 40 + ".example"
     engine = context.wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname=marker)
@@ -37,6 +35,13 @@ def hello_with(name: bytes) -> bytes:
             *(hello[at - 3 : at - 2], length(at - 2, 2), name, hello[at + len(marker) :]),
         ]
     )
+
+
+def _careless_context() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 def padded_hello(context: ssl.SSLContext, length: int) -> bytes:

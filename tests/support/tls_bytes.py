@@ -37,10 +37,17 @@ class TlsBytes:
     It has as much of a socket's shape as `RawClient` needs, so it can stand in as its `sock`.
     """
 
-    def __init__(self, sock: socket.socket, context: ssl.SSLContext, *, hostname: str | None = "localhost"):
+    def __init__(
+        self,
+        sock: socket.socket,
+        context: ssl.SSLContext,
+        *,
+        hostname: str | None = "localhost",
+        session: ssl.SSLSession | None = None,
+    ) -> None:
         self.plain = sock
         self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self.tls = context.wrap_bio(self._in, self._out, server_hostname=hostname)
+        self.tls = context.wrap_bio(self._in, self._out, server_hostname=hostname, session=session)
 
     def step(self) -> tuple[bool, bytes]:
         """Go on with the handshake; return whether it is done, and the bytes to send."""

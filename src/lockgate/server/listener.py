@@ -17,7 +17,7 @@ from .config import Config, ListenerConfig, ListenerTls, RuleConfig, RuleDirecti
 
 if TYPE_CHECKING:
     from lockgate.accounts.base import Account, Protection
-    from lockgate.tls.contexts import ControlTls
+    from lockgate.tls.choice import ControlTls
 
     from .config import PolicyConfig
 

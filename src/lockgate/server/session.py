@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from lockgate.accounts.base import Account
     from lockgate.protocol.commands import Command
     from lockgate.storage.base import Storage
-    from lockgate.tls.contexts import CertificateChoice, ControlTls
+    from lockgate.tls.choice import CertificateChoice, ControlTls
     from lockgate.tls.engine import TlsEngine
     from lockgate.tls.identity import Identity
     from lockgate.transfer.rates import Throttle

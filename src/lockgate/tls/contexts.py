@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
 from lockgate.errors import ConfigError, LocalProtocolError, shorten
+from lockgate.tls.choice import CertificateChoice, ControlTls, ServedContexts
 from lockgate.tls.keyfiles import key_problem
 from lockgate.tls.names import NameTable
 from lockgate.tls.policy import ClientCertificate, TlsPolicy, TrustPolicy
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ALPN_PROTOCOLS",
-    "CertificateChoice",
-    "ControlTls",
     "NamesOf",
     "Prepared",
     "ServerContexts",
@@ -74,7 +73,7 @@ class Prepared:
     """
 
     policy: TlsPolicy
-    served: _Served
+    served: ServedContexts
     seen: Mapping[Path, _FileState]
 
 
@@ -164,60 +163,6 @@ class ServerContexts:
         return ControlTls(bare, choice)
 
 
-class CertificateChoice:
-    """Which certificate one control connection shows, chosen at its handshake; its data connections follow.
-
-    A client measures the data connections' certificate against the control connection's (RFC 4217 §15.1.1),
-    so what their hellos name counts for nothing.
-
-    Args:
-        served: The certificates.
-        host: The host that HOST named, or "".
-    """
-
-    __slots__ = ("_host", "_served", "_shown")
-
-    def __init__(self, served: _Served, host: str) -> None:
-        self._served = served
-        self._host = host
-        self._shown: ssl.SSLContext | None = None
-
-    def __call__(self, connection: ssl.SSLObject, server_name: str | None, bare: ssl.SSLContext) -> None:
-        """Put the shared context on a connection: OpenSSL's callback, for every ClientHello."""
-        if self._shown is None:
-            self._shown = self._served.find(self._host or server_name or "")
-        connection.context = self._shown
-
-    def fits(self, name: str) -> bool:
-        """Return whether a client that means this host is shown the right certificate; does not block."""
-        return self._shown is None or self._served.find(name) is self._shown
-
-
-@dataclass(frozen=True, slots=True)
-class ControlTls:
-    """What TLS on one control connection and its data connections runs with.
-
-    Attributes:
-        context: The connection's own context.
-        choice: Its certificate.
-    """
-
-    context: ssl.SSLContext
-    choice: CertificateChoice
-
-
-@dataclass(frozen=True, slots=True)
-class _Served:
-    """The shared contexts, one a certificate."""
-
-    default: ssl.SSLContext
-    table: NameTable[ssl.SSLContext]
-
-    def find(self, name: str) -> ssl.SSLContext:
-        """Return the context for a name; an unknown name and no name are served by the default."""
-        return self.table.find(name) or self.default
-
-
 def set_tickets(context: ssl.SSLContext, count: int) -> None:
     """Set how many TLS 1.3 tickets the next handshakes on a server's context send; does not block.
 
@@ -283,7 +228,7 @@ def _state_of(file: Path) -> _FileState:
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
-def _load_served(policy: TlsPolicy, names_of: NamesOf) -> _Served:
+def _load_served(policy: TlsPolicy, names_of: NamesOf) -> ServedContexts:
     if policy.certificate is None:
         raise ConfigError("the server has no certificate: set certificate (and key) in [tls]")
     default = _load_shared(policy, policy.certificate, policy.key)
@@ -299,7 +244,7 @@ def _load_served(policy: TlsPolicy, names_of: NamesOf) -> _Served:
     for one, context in named:
         if one.names:
             table.add(names_of(one.certificate), context)
-    return _Served(default, table)
+    return ServedContexts(default, table, policy.unknown_names)
 
 
 def _load_shared(policy: TlsPolicy, certificate: Path, key: Path | None) -> ssl.SSLContext:

@@ -14,6 +14,10 @@ __all__ = ["explain_handshake", "explain_stream"]
 
 # OpenSSL's reason -> (what happened, what to do about it).
 _CAUSES = {
+    "CALLBACK_FAILED": (
+        "the client names a host that no certificate here is for",
+        'give that host one, or write unknown_names = "serve" in [tls]',
+    ),
     "UNSUPPORTED_PROTOCOL": ("the peer speaks no TLS version that is allowed here", "TLS 1.2 is the floor"),
     "NO_PROTOCOLS_AVAILABLE": ("no TLS version is left to speak", "check minimum and maximum version"),
     "WRONG_VERSION_NUMBER": (

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 from typing import Generic, TypeVar
 
-__all__ = ["NameTable", "normal_name"]
+__all__ = ["NameTable", "is_address", "normal_name"]
 
 _V = TypeVar("_V")
 
@@ -47,6 +47,11 @@ def normal_name(text: str, *, wildcard: bool = False) -> str | None:
         return None
     # RFC 952 has no name whose last label is a number: 10.1 and 300.0.0.1 are broken addresses.
     return None if name.rpartition(".")[2].isdigit() else prefix + name
+
+
+def is_address(text: str) -> bool:
+    """Return whether a text is an IP address, without brackets or a zone."""
+    return _address(text) is not None
 
 
 def _address(text: str) -> str | None:

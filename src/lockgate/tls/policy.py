@@ -21,6 +21,7 @@ __all__ = [
     "SessionReuse",
     "TlsPolicy",
     "TrustPolicy",
+    "UnknownNames",
 ]
 
 #: The versions that may be named in a configuration, oldest first. RFC 8996: nothing before TLS 1.2.
@@ -56,6 +57,16 @@ class SessionReuse(Enum):
 
     OFF = "off"
     """Never; address and client certificate are compared instead."""
+
+
+class UnknownNames(Enum):
+    """What happens to a client that means a host whose certificate is not here (RFC 6066 §3)."""
+
+    SERVE = "serve"
+    """It is shown the default certificate, and judges that itself."""
+
+    REFUSE = "refuse"
+    """The alert unrecognized_name; a client that names an address, or nothing, is served."""
 
 
 def _check_versions(minimum: str, maximum: str | None) -> None:
@@ -101,6 +112,7 @@ class TlsPolicy:
         minimum_version: The oldest TLS version spoken, "1.2" or "1.3".
         maximum_version: The newest TLS version spoken, or None for the newest there is.
         ciphers: Cipher suites for TLS 1.2 in OpenSSL's notation; "" is the safe default.
+        unknown_names: Whether a client that names a host that no certificate is for is served.
         session_reuse: Whether data connections must resume the control connection's session.
         check_key_permissions: Whether keys that others can read are refused.
 
@@ -117,6 +129,7 @@ class TlsPolicy:
     minimum_version: str = "1.2"
     maximum_version: str | None = None
     ciphers: str = ""
+    unknown_names: UnknownNames = UnknownNames.SERVE
     session_reuse: SessionReuse = SessionReuse.AUTO
     check_key_permissions: bool = False
 

@@ -14,7 +14,13 @@ from lockgate.errors import CertificateRejected, ConfigError, HandshakeFailed, L
 from lockgate.tls.contexts import ServerContexts, client_context, set_tickets
 from lockgate.tls.devcert import CertificateAuthority, ensure_certificate
 from lockgate.tls.engine import TlsEngine
-from lockgate.tls.policy import ClientCertificate, NamedCertificate, TlsPolicy, TrustPolicy
+from lockgate.tls.policy import (
+    ClientCertificate,
+    NamedCertificate,
+    TlsPolicy,
+    TrustPolicy,
+    UnknownNames,
+)
 
 WIRE = {"1.2": "TLSv1.2", "1.3": "TLSv1.3"}
 NAMES = pytest.mark.parametrize("name", ["localhost", None], ids=["sni", "no-sni"])
@@ -597,3 +603,20 @@ def test_the_whole_chain_is_checked_on_the_bare_context(listed):
 def test_lists_without_a_ca_are_a_contradiction(tmp_path):
     with pytest.raises(ConfigError, match="client_ca is not"):
         TlsPolicy(tmp_path / "server.pem", crl=tmp_path / "crl.pem")
+
+
+@pytest.mark.parametrize(
+    ("name", "is_served"),
+    [("localhost", True), ("LOCALHOST", True), ("www.example.com", False), (None, True)],
+)
+def test_a_name_that_no_certificate_has_is_refused_where_the_policy_says_so(
+    pki, version, join, name, is_served
+):
+    policy = replace(pki.policy(version), unknown_names=UnknownNames.REFUSE)
+    bare = ServerContexts(policy, lambda _: ("localhost",)).for_control().context
+    offering = client_context(TrustPolicy(verify=False, minimum_version=version, maximum_version=version))
+    pair = join(bare, offering, name=name)
+    assert pair.is_up is is_served
+    if not is_served:
+        assert "unknown_names" in str(pair.errors["server"])
+        assert "unrecognized" in str(pair.errors["client"])

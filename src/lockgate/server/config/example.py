@@ -22,7 +22,8 @@ address = "127.0.0.1"             # "0.0.0.0": every IPv4 address, "::": every I
 port = 2121
 tls = "explicit"                  # explicit (AUTH TLS) | implicit (TLS at once) | none (clear FTP only)
                                   # any key of [policy] may stand here too, for this listener alone, and of
-                                  # [tls]: certificate with key, client_ca, crl, the versions, ciphers
+                                  # [tls]: certificate with key, client_ca, crl, the versions, ciphers,
+                                  # unknown_names
 
 [[listener]]
 address = "127.0.0.1"
@@ -37,6 +38,7 @@ crl = ""                          # revocation lists, PEM, one of each CA in cli
 minimum_version = "1.2"           # 1.2 | 1.3
 maximum_version = ""              # 1.2 | 1.3; empty: the newest there is
 ciphers = ""                      # OpenSSL cipher list for TLS 1.2 (1.3 has safe ones only); empty: the safe default
+unknown_names = "serve"           # serve | refuse: who names a host (SNI) that no certificate here is for
 reload_seconds = 60               # how often these files are looked at for a change; 0: on SIGHUP only
 expiry_warning_days = 30          # warn this long before a certificate or a revocation list ends
 check_key_permissions = true      # refuse a key that other users of this machine can read

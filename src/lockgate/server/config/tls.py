@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from lockgate.errors import shorten
 from lockgate.tls.names import normal_name
+from lockgate.tls.policy import UnknownNames
 
 from .fields import Bool, Duration, OptionalPath, PathValue, Section, Whole
 
@@ -22,6 +23,7 @@ def _tuple(value: object) -> object:
 
 _Version = Annotated[str, Field(pattern=r"^1\.[23]$")]
 _NewestVersion = Annotated[str, Field(pattern=r"^(1\.[23])?$")]
+_UnknownNames = Annotated[UnknownNames, Field(strict=False)]
 _Names = Annotated[tuple[str, ...], BeforeValidator(_tuple)]
 
 
@@ -35,6 +37,7 @@ class TlsConfig(Section):
     minimum_version: _Version = "1.2"
     maximum_version: _NewestVersion = ""
     ciphers: str = ""
+    unknown_names: _UnknownNames = UnknownNames.SERVE
     reload_seconds: Duration = 60.0
     expiry_warning_days: Whole = 30
     check_key_permissions: Bool = True
@@ -50,6 +53,7 @@ class TlsOverrides(Section):
     minimum_version: _Version | None = None
     maximum_version: _NewestVersion | None = None
     ciphers: str | None = None
+    unknown_names: _UnknownNames | None = None
 
     @model_validator(mode="after")
     def _check_pair(self) -> TlsOverrides:

@@ -160,6 +160,7 @@ class Config(Section):
             minimum_version=tls.minimum_version,
             maximum_version=tls.maximum_version or None,
             ciphers=tls.ciphers,
+            unknown_names=tls.unknown_names,
             session_reuse=SessionReuse(self.policy_for(listener).session_reuse.value),
             check_key_permissions=tls.check_key_permissions,
         )

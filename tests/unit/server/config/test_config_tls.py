@@ -14,7 +14,7 @@ from lockgate.server.config import Config, load_config
 from lockgate.server.config.tls_remarks import tls_remarks
 from lockgate.tls.contexts import ServerContexts
 from lockgate.tls.devcert import CertificateAuthority
-from lockgate.tls.policy import ClientCertificate
+from lockgate.tls.policy import ClientCertificate, UnknownNames
 
 FIRST = "[[certificate]]\ncertificate = 'first.pem'\nkey = 'first.key'\n"
 
@@ -56,6 +56,8 @@ def refusal(folder: Path, text: str) -> str:
             "[tls]\nmaximum_version = '1.1'\n",
             'F:2: maximum_version = "1.1" in [tls]: expected "1.2" or "1.3"',
         ),
+        ("[tls]\nunknown_names = 'drop'\n", "F:2: unknown_names"),
+        ("[[listener]]\nunknown_names = ''\n", "F:2: unknown_names"),
         ("[tls]\nreload_seconds = -1\n", "F:2: reload_seconds = -1"),
         ("[tls]\nexpiry_warning_days = -1\n", "F:2: expiry_warning_days = -1"),
         ("[tls]\ncheck_key_permissions = 'no'\n", "F:2: check_key_permissions"),
@@ -92,7 +94,7 @@ def test_a_listeners_own_keys_are_laid_over_those_of_tls(folder: Path) -> None:
         "[tls]\nclient_ca = 'ca.pem'\ncrl = 'crl.pem'\nminimum_version = '1.3'\n"
         "[[listener]]\n"
         "[[listener]]\nport = 1\ncertificate = 'first.pem'\nkey = 'first.key'\nminimum_version = '1.2'\n"
-        "maximum_version = '1.2'\nciphers = 'ECDHE+AESGCM'\n"
+        "maximum_version = '1.2'\nciphers = 'ECDHE+AESGCM'\nunknown_names = 'refuse'\n"
         "[[listener]]\nport = 2\nclient_ca = ''\n"
         "[[listener]]\nport = 3\nclient_ca = 'first.pem'\n",
     )
@@ -110,6 +112,7 @@ def test_a_listeners_own_keys_are_laid_over_those_of_tls(folder: Path) -> None:
     assert without.client_certificate is ClientCertificate.OFF
     assert (other.client_ca, other.crl) == (folder / "first.pem", None)
     assert plain.check_key_permissions
+    assert (plain.unknown_names, own.unknown_names) == (UnknownNames.SERVE, UnknownNames.REFUSE)
 
 
 def test_the_default_certificate_need_not_be_there_where_every_listener_has_its_own(folder: Path) -> None:
