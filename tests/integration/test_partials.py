@@ -43,7 +43,7 @@ def test_a_server_that_starts_removes_half_uploads_older_than_a_day(tmp_path: Pa
         old, young = leave_partial(server, "old.bin"), leave_partial(server, "young.bin")
         (server.root / "whole.bin").write_bytes(b"whole")
     # As a server that was killed leaves it: still under its working name.
-    killed = old.with_name(old.name.removesuffix("part") + "0123456789abcdef.tmp")
+    killed = old.with_name(old.name[: -len(".part") - 32] + "0123456789abcdef.tmp")
     killed.write_bytes(b"half")
     for path in (old, killed, tmp_path / "root" / "whole.bin"):
         grow_old(path, days=1.1)

@@ -36,11 +36,14 @@ class QuotaMachine(RuleBasedStateMachine):
     def make(self) -> CountedStorage:
         return MemoryStorage(kept_limit=3)
 
-    @rule(path=PATHS, mode=st.sampled_from(WriteMode), offset=LENGTHS)
-    def begin(self, path: str, mode: WriteMode, offset: int) -> None:
+    @rule(
+        path=PATHS, mode=st.sampled_from(WriteMode), offset=LENGTHS, account=st.sampled_from(["one", "two"])
+    )
+    def begin(self, path: str, mode: WriteMode, offset: int, account: str) -> None:
         try:
             offset = offset if mode is WriteMode.RESUME else 0
-            self.uploads.append(self.storage.open_write(path, mode, offset=offset))
+            files = self.storage.for_account(account)
+            self.uploads.append(files.open_write(path, mode, offset=offset))
         except StorageError:
             pass
 

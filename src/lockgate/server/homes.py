@@ -68,11 +68,12 @@ class Homes:
             beside = next(
                 (one for other, one in self._storages.copy().items() if other.home == key.home), None
             )
-            made = LocalStorage(key.home, key.settings, parts=beside.parts if beside is not None else None)
+            made = LocalStorage(key.home, key.settings, beside=beside)
             # Two threads may both get here; the second's storage is dropped by setdefault and collected.
             storage = self._storages.setdefault(key, made)
             self._cleaner.home_opened(key.home)
-        return self._quotas.limited(account, storage)
+        # Files are shared, what was interrupted is not.
+        return self._quotas.limited(account, storage.for_account(account.name))
 
     def replace(self, files: FilesConfig) -> None:
         """Take a new `[files]`, for logins to come. Sessions keep the storages that they have."""

@@ -77,6 +77,7 @@ class Upload:
         target: The name to publish under.
         working: The hidden name while it is written.
         kept: The hidden name if it is interrupted and kept.
+        stem: What the hidden names of all accounts' kept parts begin with; the target's name makes them void.
         parts: Where parts that are kept are counted.
         guard: The name that makes a kept part void as soon as it is taken.
         is_keepable: An interrupted upload may be kept: nothing was visible under the name at the beginning.
@@ -90,12 +91,23 @@ class Upload:
     target: bytes
     working: bytes
     kept: bytes
+    stem: bytes
     parts: KeptParts
     guard: bytes
     is_keepable: bool
     mode: int
     refusal: type[StorageError] | None
     files: FileSettings
+
+    def all_parts(self, folder: int) -> set[bytes]:
+        """Return the names of what may be kept for the upload's name, by all accounts and by its own."""
+        return {self.kept, *self.parts.of_all(folder, self.stem)}
+
+    def drop_parts(self) -> None:
+        """Remove the parts that are void when something has the name: its own, and those of all accounts."""
+        # The own one of a drop box is under another stem.
+        self.parts.drop(self.folder.number, self.kept)
+        self.parts.drop_all(self.folder.number, self.stem)
 
 
 class LocalWriter:
@@ -174,8 +186,11 @@ class LocalWriter:
         upload = self._upload
         with Translated(upload.path):
             folder = Descriptor(os.dup(upload.folder.number))
-        names = (upload.target, upload.kept)
-        return LocalPlace(folder, working=upload.working, names=lambda: {*names, self._published})
+        return LocalPlace(
+            folder,
+            working=upload.working,
+            names=lambda: {upload.target, self._published, *upload.all_parts(folder.number)},
+        )
 
     def prepare(self) -> None:
         """Copy and synchronise now, so that `commit` does not take long; blocks."""
@@ -199,7 +214,7 @@ class LocalWriter:
         if self._existing is not None:
             self._existing.source.close()
         # An older partial of this name is answered by this upload: resuming it would mix two files.
-        upload.parts.drop(folder, upload.kept)
+        upload.drop_parts()
         if upload.files.fsync:
             synchronise_folder(folder)
         upload.folder.close()

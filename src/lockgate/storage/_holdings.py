@@ -28,7 +28,7 @@ class LocalPlace:
     Args:
         folder: The directory; owned by this object.
         working: The hidden name of the upload.
-        names: Tells the names that it is, or may be, published under, and the one of its kept part.
+        names: Tells the names that it is, or may be, published under, and those of the parts kept for it.
     """
 
     __slots__ = ("_folder", "_names", "_working")
@@ -43,7 +43,7 @@ class LocalPlace:
         return usage_of(self._folder.number, (self._working,))
 
     def around(self) -> Usage:
-        """Return what stands under the upload's name, and the part kept for it."""
+        """Return what stands under the upload's name, and the parts kept for it."""
         return usage_of(self._folder.number, self._names())
 
     def close(self) -> None:
@@ -58,23 +58,26 @@ class InPlacePlace:
     Args:
         folder: The directory; owned by this object.
         opened: The status of the upload's file.
-        names: The name of the upload, that of a part kept for it, and others that counted before it.
+        name: The name of the upload.
+        others: Tells the names of parts kept for it, and others that counted before it.
         is_open: Says whether the upload has not ended yet: until then its file is the upload's own.
     """
 
-    __slots__ = ("_folder", "_is_open", "_names", "_opened")
+    __slots__ = ("_folder", "_is_open", "_name", "_opened", "_others")
 
     def __init__(
         self,
         folder: Descriptor,
         opened: os.stat_result,
         *,
-        names: tuple[bytes, ...],
+        name: bytes,
+        others: Callable[[], Iterable[bytes]],
         is_open: Callable[[], bool],
     ) -> None:
         self._folder = folder
         self._opened = opened
-        self._names = names
+        self._name = name
+        self._others = others
         self._is_open = is_open
 
     def own(self) -> Usage:
@@ -83,8 +86,8 @@ class InPlacePlace:
         return _usage(found) if found is not None and self._is_own(found) else NOTHING
 
     def around(self) -> Usage:
-        """Return what else stands under the name, and the part kept for it."""
-        found, kept = self._named(), usage_of(self._folder.number, self._names[1:])
+        """Return what else stands under the name, and the parts kept for it."""
+        found, kept = self._named(), usage_of(self._folder.number, self._others())
         return kept if found is None or self._is_own(found) else kept + _usage(found)
 
     def close(self) -> None:
@@ -94,7 +97,7 @@ class InPlacePlace:
 
     def _named(self) -> os.stat_result | None:
         try:
-            return os.stat(self._names[0], dir_fd=self._folder.number, follow_symlinks=False)
+            return os.stat(self._name, dir_fd=self._folder.number, follow_symlinks=False)
         except FileNotFoundError:
             return None
 

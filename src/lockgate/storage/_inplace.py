@@ -84,8 +84,14 @@ class InPlaceWriter:
         with Translated(upload.path):
             folder = Descriptor(os.dup(upload.folder.number))
             status = os.fstat(self._opened.number)
-        names = (upload.target, upload.kept, *({self._asked} - {upload.target}))
-        return InPlacePlace(folder, status, names=names, is_open=lambda: not self._ended)
+        asked = {self._asked} - {upload.target}
+        return InPlacePlace(
+            folder,
+            status,
+            name=upload.target,
+            others=lambda: asked | upload.all_parts(folder.number),
+            is_open=lambda: not self._ended,
+        )
 
     def prepare(self) -> None:
         """Cut and synchronise now, so that `commit` does not take long; blocks."""
@@ -247,7 +253,7 @@ def _create(upload: Upload) -> Descriptor:
         opened.close()
         os.unlink(upload.target, dir_fd=folder)
         raise
-    upload.parts.drop(folder, upload.kept)
+    upload.drop_parts()
     return opened
 
 

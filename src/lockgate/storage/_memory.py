@@ -33,6 +33,7 @@ __all__ = [
     "MemoryReader",
     "MemoryScan",
     "MemoryStart",
+    "MemoryState",
     "MemoryWriter",
     "check_replaceable",
     "holdings_of",
@@ -42,6 +43,14 @@ __all__ = [
 ]
 
 _numbers = itertools.count(1)
+
+
+@dataclass(slots=True)
+class MemoryState:
+    """What changes as a whole: how much all files take, and whether the storage has not been closed."""
+
+    used_bytes: int = 0
+    is_open: bool = True
 
 
 class MemoryFile:
@@ -295,7 +304,7 @@ class MemoryPlace:
         return Usage(upload.held_bytes, 1) if upload in upload.folder.uploads else NOTHING
 
     def around(self) -> Usage:
-        """Return what stands under the upload's name, and the part kept for it."""
+        """Return what stands under the upload's name, and the parts kept for it."""
         return self._storage.usage_in(self._upload.folder, self._upload.name)
 
     def close(self) -> None:

@@ -23,6 +23,7 @@ __all__ = [
     "HiddenNames",
     "beside",
     "from_bytes",
+    "split_kept",
     "to_bytes",
     "unique_name",
     "visible_target",
@@ -157,20 +158,34 @@ class HiddenNames:
         """Return a fresh name for an upload under way to `target`."""
         return f"{self.prefix}{_digest(target)}.{secrets.token_hex(8)}.tmp".encode()
 
-    def kept(self, target: bytes) -> bytes:
-        """Return the one name under which an interrupted upload to `target` is kept."""
-        return f"{self.prefix}{_digest(target)}.part".encode()
+    def kept(self, target: bytes, account: str = "") -> bytes:
+        """Return the one name under which an interrupted upload of an account to `target` is kept."""
+        return self.kept_stem(target) + f".{_digest(account.encode(errors='surrogatepass'))}.part".encode()
+
+    def kept_stem(self, target: bytes) -> bytes:
+        """Return what the names of all accounts' kept parts for `target` begin with; see `split_kept`."""
+        return f"{self.prefix}{_digest(target)}".encode()
 
     def is_kept(self, name: str) -> bool:
-        """Say whether `kept` made this name."""
-        return self._matches(name, r"\.part")
+        """Say whether this is a kept part's name, also one that does not say whose it is."""
+        return self._matches(name, r"(\.[0-9a-f]{32})?\.part")
+
+    def has_account(self, name: str) -> bool:
+        """Say whether it is a kept part's name that says whose part it is, as all have that `kept` makes."""
+        return self._matches(name, r"\.[0-9a-f]{32}\.part")
 
     def is_partial(self, name: str) -> bool:
-        """Say whether `kept` or `working` made this name."""
-        return self._matches(name, r"(\.[0-9a-f]{16}\.tmp|\.part)")
+        """Say whether it is the name of a kept part or of an upload under way."""
+        return self._matches(name, r"(\.[0-9a-f]{16}\.tmp|(\.[0-9a-f]{32})?\.part)")
 
     def _matches(self, name: str, ending: str) -> bool:
         return re.fullmatch(f"{re.escape(self.prefix)}[0-9a-f]{{32}}{ending}", name) is not None
+
+
+def split_kept(kept: bytes) -> tuple[bytes, bytes]:
+    """Return the stem of a kept part's name, which stands for its target, and the mark of its account."""
+    stem, _, mark = kept.removesuffix(b".part").rpartition(b".")
+    return stem, mark
 
 
 def _digest(target: bytes) -> str:

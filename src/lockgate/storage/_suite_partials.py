@@ -9,7 +9,7 @@ from lockgate.errors import NotFound
 from ._suite_tools import content, keep_partial, names, put, refused
 from .base import OffsetBeyondEnd, Storage, WriteMode
 
-__all__ = ["PartialSuite", "check_limit"]
+__all__ = ["PartialSuite", "check_limit", "check_shares"]
 
 
 class PartialSuite:
@@ -76,6 +76,47 @@ class PartialSuite:
             storage.remove("/file")
             assert storage.resumable_size("/file") is None
 
+    def test_a_part_is_of_one_account(self, storage: Storage) -> None:
+        one, other = storage.for_account("one"), storage.for_account("other")
+        keep_partial(one, "/file", b"secret")
+        for stranger in (other, storage, one.for_account("other")):
+            assert stranger.resumable_size("/file") is None
+            with refused(OffsetBeyondEnd):
+                stranger.open_write("/file", WriteMode.RESUME, offset=1)
+        begun = other.open_write("/file", WriteMode.APPEND)
+        begun.write(b"mine")
+        begun.discard(keep=True)
+        assert (one.resumable_size("/file"), other.resumable_size("/file")) == (6, 4)
+        upload = storage.for_account("one").open_write("/file", WriteMode.RESUME, offset=6)
+        upload.write(b"+end")
+        upload.commit()
+        assert content(other, "/file") == b"secret+end"
+
+    def test_the_parts_of_all_accounts_go_when_something_takes_their_name(self, storage: Storage) -> None:
+        one, other = storage.for_account("one"), storage.for_account("other")
+        put(one, "/other")
+        ways: tuple[tuple[Callable[[str], object], Callable[[str], object]], ...] = (
+            (lambda path: put(other, path, b"whole"), other.remove),
+            (lambda path: other.rename("/other", path), lambda path: other.rename(path, "/elsewhere")),
+            (other.make_directory, other.remove_directory),
+        )
+        for make, unmake in ways:
+            keep_partial(one, "/file", b"half")
+            keep_partial(storage, "/file", b"half")
+            make("/file")
+            assert one.resumable_size("/file") is None
+            unmake("/file")
+            assert (one.resumable_size("/file"), storage.resumable_size("/file")) == (None, None)
+
+    def test_a_folder_that_goes_takes_the_parts_of_all_accounts_along(self, storage: Storage) -> None:
+        one, other = storage.for_account("one"), storage.for_account("other")
+        one.make_directory("/folder")
+        keep_partial(one, "/folder/file", b"half")
+        keep_partial(other, "/folder/file", b"half")
+        other.remove_directory("/folder")
+        other.make_directory("/folder")
+        assert one.resumable_size("/folder/file") is None
+
     def test_nothing_received_is_nothing_kept(self, storage: Storage) -> None:
         keep_partial(storage, "/file", b"")
         assert storage.resumable_size("/file") is None
@@ -118,6 +159,19 @@ def check_limit(storage: Storage) -> None:
     keep_partial(storage, "/3", b"half")
     keep_partial(storage, "/4", b"half")
     assert _kept(storage) == [2, 3]
+
+
+def check_shares(storage: Storage) -> None:
+    """Have a storage that keeps four parts of one account keep what others need all the same."""
+    greedy, second, third = (storage.for_account(name) for name in ("greedy", "second", "third"))
+    for account in (greedy, second, third, greedy, second):
+        for number in range(5):
+            keep_partial(account, f"/{number}", b"half")
+    assert [_kept(account) for account in (greedy, second, third)] == [[0, 1, 2, 3], [0, 1], [0]]
+    # Less than an equal share does not help while there is none to have: a fifth of four is nothing.
+    for name in ("fourth", "fifth"):
+        keep_partial(storage.for_account(name), "/0", b"half")
+    assert [_kept(storage.for_account(name)) for name in ("fourth", "fifth")] == [[0], []]
 
 
 def _kept(storage: Storage) -> list[int]:

@@ -40,16 +40,18 @@ class UploadSettings:
         names: The hidden names.
         parts: The kept parts.
         files: What the operator decides.
+        account: Whose uploads they are.
     """
 
     names: HiddenNames
     parts: KeptParts
     files: FileSettings
+    account: str = ""
 
     def kept(self, target: bytes) -> bytes:
         """Return the hidden name under which an interrupted upload is kept."""
         # What drops in has parts of its own: whether others have taken the name must not show in them.
-        return self.names.kept(b"/" + target if self.files.drop_box else target)
+        return self.names.kept(b"/" + target if self.files.drop_box else target, self.account)
 
     def guard(self, target: bytes) -> bytes:
         """Return the name that makes a kept part void as soon as it is taken."""
@@ -93,6 +95,7 @@ def _begin(
         target=target,
         working=settings.names.working(target),
         kept=settings.kept(target),
+        stem=settings.names.kept_stem(target),
         parts=settings.parts,
         guard=settings.guard(target),
         # Over an existing target a part would be of no use; nobody knows the name of a unique upload.
@@ -110,7 +113,7 @@ def _begin(
     if existing is None:
         return _continue_kept(upload, offset=wanted)
     # What is visible is what SIZE and RETR speak of: a part that is older than it must not come back.
-    upload.parts.drop(folder.number, upload.kept)
+    upload.drop_parts()
     if replaced is not None:
         return _continue_target(tree, upload, parts, count=wanted)
     return _continue_nothing(upload, offset=wanted, size=0)

@@ -228,6 +228,18 @@ class Storage(Protocol):
     PermissionDenied, NameRejected, OutsideRoot, NoSpace and plain StorageError.
     """
 
+    def for_account(self, account: str) -> Storage:
+        """Return the same files as another account finds them; closing either closes both.
+
+        Files are shared, kept partial uploads are not: `open_write` and `resumable_size` know those of one
+        account only. All are dropped when something takes their name, whosever they are. A storage that was
+        not asked for an account has parts of its own.
+
+        Args:
+            account: What it is called, in this process and in later ones.
+        """
+        ...
+
     def stat(self, path: str) -> Entry:
         """Return what is known about a path; links inside the root are followed."""
         ...

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from ._suite_atomic import AtomicSuite
 from ._suite_inplace import InPlaceSuite
-from ._suite_partials import PartialSuite, check_limit
+from ._suite_partials import PartialSuite, check_limit, check_shares
 from ._suite_tools import content, keep_partial, names, put, refused
 from ._suite_tree import TreeSuite
 from ._suite_uploads import UploadSuite
@@ -18,6 +18,7 @@ __all__ = [
     "InPlaceConformance",
     "StorageConformance",
     "check_limit",
+    "check_shares",
     "content",
     "keep_partial",
     "names",

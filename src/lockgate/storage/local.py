@@ -9,6 +9,8 @@ Blocking: called in worker threads.
 from __future__ import annotations
 
 import contextlib
+import copy
+import dataclasses
 import errno
 import math
 import os
@@ -68,12 +70,9 @@ class LocalStorage:
             names.
         kept_limit: How many parts of interrupted uploads are kept at most, in the whole tree; when there are
             so many, the newest is not kept. Those count that this object has kept within the last day.
-        parts: The `parts` of another storage of the same directory, with other settings: the two keep no more
-            than one then.
+        beside: Another storage of the same directory, with other settings: the two keep no more parts than
+            one then.
         use_openat2: None asks the kernel; False forces the component walk.
-
-    Attributes:
-        parts: What is counted against `kept_limit`.
 
     Raises:
         StorageError: The root cannot be opened.
@@ -86,7 +85,7 @@ class LocalStorage:
         *,
         hidden_prefix: str = HIDDEN_PREFIX,
         kept_limit: int = KEPT_LIMIT,
-        parts: KeptParts | None = None,
+        beside: LocalStorage | None = None,
         use_openat2: bool | None = None,
     ) -> None:
         names = HiddenNames(hidden_prefix, settings.hidden)
@@ -96,8 +95,17 @@ class LocalStorage:
         # What the operator hides counts as what he does not.
         self._own = HiddenNames(hidden_prefix)
         self._settings = settings
-        self.parts = KeptParts(kept_limit) if parts is None else parts
-        self._uploads = UploadSettings(names=names, parts=self.parts, files=settings)
+        if beside is None:
+            self._parts = KeptParts(kept_limit, names=names)
+        else:
+            self._parts = beside._parts  # noqa: SLF001 - of this class
+        self._uploads = UploadSettings(names=names, parts=self._parts, files=settings)
+
+    def for_account(self, account: str) -> LocalStorage:
+        """Return the same files as another account finds them; it shares the root's descriptor."""
+        view = copy.copy(self)
+        view._uploads = dataclasses.replace(self._uploads, account=account)  # noqa: SLF001 - of this class
+        return view
 
     def stat(self, path: str) -> Entry:
         """Return what is known about a path; links inside the root are followed."""
@@ -137,12 +145,12 @@ class LocalStorage:
         raise AlreadyExists(f"no unused name was found in {shorten(directory)}")
 
     def remove(self, path: str) -> None:
-        """Remove a file or a link, and a kept partial upload of that name."""
+        """Remove a file or a link, and kept partial uploads of that name."""
         parts = self._existing_name(path)
         with Translated(path), self._tree.folder(parts[:-1]) as folder:
             self._check_unwritten(folder, parts[-1])
             os.unlink(parts[-1], dir_fd=folder)
-            self.parts.drop(folder, self._names.kept(parts[-1]))
+            self._drop_parts(folder, parts[-1])
 
     def make_directory(self, path: str) -> None:
         """Make a directory."""
@@ -152,7 +160,7 @@ class LocalStorage:
         with Translated(path), self._tree.folder(parts[:-1]) as folder:
             os.mkdir(parts[-1], 0o700, dir_fd=folder)
             self._settle_folder(parts[-1], folder)
-            self.parts.drop(folder, self._names.kept(parts[-1]))
+            self._drop_parts(folder, parts[-1])
 
     def remove_directory(self, path: str) -> None:
         """Remove an empty directory; kept partial uploads in it go with it."""
@@ -184,8 +192,8 @@ class LocalStorage:
             except OSError as error:
                 raise _rename_error(error, source, target) from error
             # Neither the name that is free now nor the one that is taken stands for an older part.
-            self.parts.drop(old_number, self._names.kept(old[-1]))
-            self.parts.drop(new_number, self._names.kept(new[-1]))
+            self._drop_parts(old_number, old[-1])
+            self._drop_parts(new_number, new[-1])
 
     def set_modified(self, path: str, timestamp: float) -> None:
         """Set the time of the last change, in seconds since 1970 UTC; the time of access stays."""
@@ -229,13 +237,14 @@ class LocalStorage:
         return found.f_bavail * found.f_frsize if found.f_blocks else None
 
     def usage(self, path: str) -> Usage:
-        """Return what a name takes by itself, links not followed, and the part kept for it."""
+        """Return what a name takes by itself, links not followed, and the parts kept for it."""
         try:
             parts = self._own.existing(path)
             if not parts:
                 return NOTHING
             with Translated(path), self._tree.folder(parts[:-1]) as folder:
-                return usage_of(folder, (parts[-1], self._uploads.kept(parts[-1])))
+                kept = self._parts.of_all(folder, self._names.kept_stem(parts[-1]))
+                return usage_of(folder, {parts[-1], self._uploads.kept(parts[-1]), *kept})
         except (NotFound, NotADirectory, NameRejected, OutsideRoot):
             return NOTHING
 
@@ -289,6 +298,9 @@ class LocalStorage:
         if self._settings.in_place:
             check_unwritten(folder, name)
 
+    def _drop_parts(self, folder: int, name: bytes) -> None:
+        self._parts.drop_all(folder, self._names.kept_stem(name))
+
     def _settle_folder(self, name: bytes, parent: int) -> None:
         """Give a new directory its mode, whatever the process's umask is, and its owner; or take it back."""
         settings = self._settings
@@ -314,7 +326,7 @@ class LocalStorage:
                 told = "the directory has entries" if visible else "an upload into the directory is under way"
                 raise DirectoryNotEmpty(f"{told}: {shorten(path)}")
             for entry in names:
-                self.parts.drop(folder, os.fsencode(entry))
+                self._parts.drop(folder, os.fsencode(entry))
 
     def _is_abandoned(self, name: str, folder: int) -> bool:
         return not self._names.is_kept(name) and is_abandoned(name, folder)
@@ -334,7 +346,7 @@ class LocalStorage:
                         status.st_mtime < limit
                         or (status.st_mtime < settled and self._is_abandoned(entry.name, folder))
                     ):
-                        removed += self.parts.drop(folder, os.fsencode(entry.name))
+                        removed += self._parts.drop(folder, os.fsencode(entry.name))
             except OSError:
                 continue  # taken over by its owner, or not for us
         return below, removed

@@ -6,8 +6,10 @@ there. It has no links, and permission bits are remembered, not enforced.
 
 from __future__ import annotations
 
+import copy
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
 from lockgate.errors import (
@@ -23,13 +25,14 @@ from lockgate.errors import (
     shorten,
 )
 
-from ._kept import KEPT_LIMIT
+from ._kept import KEPT_LIMIT, has_room
 from ._memory import (
     MemoryFile,
     MemoryFolder,
     MemoryReader,
     MemoryScan,
     MemoryStart,
+    MemoryState,
     MemoryWriter,
     check_replaceable,
     holdings_of,
@@ -70,14 +73,20 @@ class MemoryStorage:
         self._names = HiddenNames(hidden_prefix)
         self._clock = clock
         self._capacity_bytes = capacity_bytes
-        self._used_bytes = 0
+        self._state = MemoryState()
         self._umask = umask
         self._lock = threading.Lock()
         self._root = MemoryFolder(mode=_MODE_BITS & ~umask, modified=clock())
-        # By the folder's number and the name.
-        self._kept: dict[tuple[int, bytes], bytes] = {}
+        # By the folder's number and the name: what each account has.
+        self._kept: dict[tuple[int, bytes], dict[str, bytes]] = {}
         self._kept_limit = kept_limit
-        self._is_open = True
+        self._account = ""
+
+    def for_account(self, account: str) -> MemoryStorage:
+        """Return the same files as another account finds them."""
+        view = copy.copy(self)
+        view._account = account  # noqa: SLF001 - of this class
+        return view
 
     def stat(self, path: str) -> Entry:
         """Return what is known about a path."""
@@ -131,7 +140,7 @@ class MemoryStorage:
                 continue
 
     def remove(self, path: str) -> None:
-        """Remove a file, and a kept partial upload of that name."""
+        """Remove a file, and kept partial uploads of that name."""
         parts = self._existing_name(path)
         with self._lock:
             node = self._node(parts, path)
@@ -140,7 +149,7 @@ class MemoryStorage:
             folder = self._folder(parts[:-1], path)
             del folder.entries[parts[-1]]
             self._kept.pop((folder.number, parts[-1]), None)
-            self._used_bytes -= len(node.content)
+            self._state.used_bytes -= len(node.content)
             folder.modified = self._clock()
 
     def make_directory(self, path: str) -> None:
@@ -184,7 +193,7 @@ class MemoryStorage:
                 raise NameRejected(f"a directory cannot become part of itself: {shorten(target)}")
             check_replaceable(node, replaced, target)
             if isinstance(replaced, MemoryFile):
-                self._used_bytes -= len(replaced.content)
+                self._state.used_bytes -= len(replaced.content)
             elif replaced is not None:
                 self._forget_folder(replaced)
             source_folder = self._folder(old[:-1], source)
@@ -216,7 +225,7 @@ class MemoryStorage:
         try:
             parts = self._existing_name(path)
             with self._lock:
-                kept = self._kept.get((self._folder(parts[:-1], path).number, parts[-1]))
+                kept = self._kept_part((self._folder(parts[:-1], path).number, parts[-1]))
         except (NotFound, NotADirectory, PermissionDenied):
             return None
         return None if kept is None else len(kept)
@@ -228,7 +237,7 @@ class MemoryStorage:
         return None if room is None else max(room, 0)
 
     def usage(self, path: str) -> Usage:
-        """Return what a name takes by itself, and the part kept for it."""
+        """Return what a name takes by itself, and the parts kept for it."""
         try:
             parts = self._names.existing(path)
             with self._lock:
@@ -238,26 +247,31 @@ class MemoryStorage:
         return NOTHING if folder is None else self.usage_in(folder, parts[-1])
 
     def usage_in(self, folder: MemoryFolder, name: bytes) -> Usage:
-        """Return what a name in a directory takes, and the part kept for it. For handles."""
+        """Return what a name in a directory takes, and the parts kept for it. For handles."""
         with self._lock:
-            kept = self._kept.get((folder.number, name))
-            return usage_of(folder.entries.get(name)) + (NOTHING if kept is None else Usage(len(kept), 1))
+            kept = self._kept.get((folder.number, name), {}).values()
+            return usage_of(folder.entries.get(name)) + Usage(sum(map(len, kept)), len(kept))
 
     def holdings(self, path: str) -> Iterator[Holding]:
         """Return everything in a directory, hidden content too, as it is now."""
         parts = self._names.existing(path)
         with self._lock:
             folder = self._folder(parts, path)
-            kept = [len(content) for key, content in self._kept.items() if key[0] == folder.number]
+            kept = [
+                len(one)
+                for key, all_of in self._kept.items()
+                if key[0] == folder.number
+                for one in all_of.values()
+            ]
             return iter(holdings_of(folder, kept))
 
     def close(self) -> None:
         """End the storage; open handles go on. May be called twice."""
-        self._is_open = False
+        self._state.is_open = False
 
     def room_beside(self, size: int) -> int | None:
         """Return how many bytes still fit beside an upload of this size; None is no limit. For handles."""
-        return None if self._capacity_bytes is None else self._capacity_bytes - self._used_bytes - size
+        return None if self._capacity_bytes is None else self._capacity_bytes - self._state.used_bytes - size
 
     def publish(self, upload: MemoryWriter, content: bytes, start: MemoryStart) -> None:
         """Put an upload in its place. For handles."""
@@ -274,7 +288,7 @@ class MemoryStorage:
             folder.entries[name] = MemoryFile(content, mode=mode, modified=self._clock())
             self._kept.pop((folder.number, name), None)
             folder.uploads.discard(upload)
-            self._used_bytes += len(content) - (0 if existing is None else len(existing.content))
+            self._state.used_bytes += len(content) - (0 if existing is None else len(existing.content))
             folder.modified = self._clock()
 
     def abandon(self, upload: MemoryWriter, kept: bytes, *, was_kept: bool) -> None:
@@ -282,9 +296,11 @@ class MemoryStorage:
         key = (upload.folder.number, upload.name)
         with self._lock:
             upload.folder.uploads.discard(upload)
-            has_room = was_kept or key in self._kept or len(self._kept) < self._kept_limit
-            if kept and has_room and upload.name not in upload.folder.entries:
-                self._kept[key] = kept
+            held = Counter(account for parts in self._kept.values() for account in parts)
+            is_known = was_kept or self._kept_part(key) is not None
+            may_stay = is_known or has_room(held, held[self._account], limit=self._kept_limit)
+            if kept and may_stay and upload.name not in upload.folder.entries:
+                self._kept.setdefault(key, {})[self._account] = kept
 
     def _start(
         self, folder: MemoryFolder, name: bytes, existing: MemoryFile | None, *, mode: WriteMode, offset: int
@@ -298,11 +314,11 @@ class MemoryStorage:
             self._kept.pop(key, None)  # what is visible counts
             content = existing.content
         else:
-            content = self._kept.get(key, b"")
+            content = self._kept_part(key) or b""
         count = offset if mode is WriteMode.RESUME else len(content)
         if count > len(content):
             raise OffsetBeyondEnd(f"cannot continue at {count}: only {len(content)} bytes are stored")
-        is_resumed = existing is None and self._kept.pop(key, None) is not None
+        is_resumed = existing is None and self._take_part(key)
         return MemoryStart(
             content,
             count,
@@ -312,6 +328,16 @@ class MemoryStorage:
             is_resumed=is_resumed,
             is_keepable=is_keepable,
         )
+
+    def _kept_part(self, key: tuple[int, bytes]) -> bytes | None:
+        return self._kept.get(key, {}).get(self._account)
+
+    def _take_part(self, key: tuple[int, bytes]) -> bool:
+        parts = self._kept.get(key, {})
+        is_there = parts.pop(self._account, None) is not None
+        if not parts:
+            self._kept.pop(key, None)
+        return is_there
 
     def _forget_folder(self, folder: MemoryFolder) -> None:
         for key in [key for key in self._kept if key[0] == folder.number]:
@@ -324,7 +350,7 @@ class MemoryStorage:
         return parts
 
     def _node(self, parts: Sequence[bytes], path: str) -> MemoryFile | MemoryFolder:
-        if not self._is_open:
+        if not self._state.is_open:
             raise StorageError("this storage has been closed")
         node: MemoryFile | MemoryFolder = self._root
         for part in parts:

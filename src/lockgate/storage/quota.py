@@ -51,6 +51,10 @@ class QuotaStorage:
         self._ledger = ledger
         self._quota = quota
 
+    def for_account(self, account: str) -> QuotaStorage:
+        """Return the same files, and the same quota, as another account finds them."""
+        return QuotaStorage(self._inner.for_account(account), self._ledger, self._quota)
+
     # What changes nothing that counts.
 
     def stat(self, path: str) -> Entry:

@@ -80,7 +80,7 @@ class UploadPlace(Protocol):
         ...
 
     def around(self) -> Usage:
-        """Return what stands under the upload's name, links not followed, and the part kept for it."""
+        """Return what stands under the upload's name, links not followed, and the parts kept for it."""
         ...
 
     def close(self) -> None:
@@ -110,6 +110,10 @@ class CountedHandle(WriteHandle, Protocol):
 class CountedStorage(Storage, Protocol):
     """A storage that can be counted."""
 
+    def for_account(self, account: str) -> CountedStorage:
+        """Return the same files as another account finds them; see `Storage.for_account`."""
+        ...
+
     def open_write(self, path: str, mode: WriteMode, *, offset: int = 0) -> CountedHandle:
         """Begin an upload; see `Storage.open_write`."""
         ...
@@ -119,7 +123,7 @@ class CountedStorage(Storage, Protocol):
         ...
 
     def usage(self, path: str) -> Usage:
-        """Return what stands under a name by itself, links not followed, and the part kept for it.
+        """Return what stands under a name by itself, links not followed, and the parts kept for it.
 
         What is below a directory is not in it. A name that is free takes nothing; where no name could be, or
         the path is the root, the answer is nothing too.

@@ -16,8 +16,9 @@ from lockgate.storage import _existing
 from lockgate.storage._kept import KeptParts
 from lockgate.storage._names import HiddenNames
 from lockgate.storage.base import TargetBusy, WriteCancelled, WriteMode
-from lockgate.storage.conformance import check_limit, content, keep_partial, put, refused
+from lockgate.storage.conformance import check_limit, check_shares, content, keep_partial, put, refused
 from lockgate.storage.local import LocalStorage
+from lockgate.storage.settings import FileSettings
 
 
 @pytest.fixture
@@ -77,6 +78,38 @@ def test_the_kept_parts_of_one_home_are_bounded(tmp_path: Path) -> None:
     with contextlib.closing(LocalStorage(tmp_path, kept_limit=2)) as storage:
         check_limit(storage)
     assert len(os.listdir(tmp_path)) == 3
+
+
+def test_no_account_uses_up_what_others_may_keep(tmp_path: Path) -> None:
+    with contextlib.closing(LocalStorage(tmp_path, kept_limit=4)) as storage:
+        check_shares(storage)
+    assert len(os.listdir(tmp_path)) == 4 + 2 + 1 + 1
+
+
+@pytest.mark.parametrize("take", ["publish", "make", "in-place", "drop"])
+def test_parts_of_an_earlier_process_go_too_when_something_takes_their_name(
+    tmp_path: Path, take: str
+) -> None:
+    with contextlib.closing(LocalStorage(tmp_path)) as earlier:
+        for account in ("one", "other"):
+            keep_partial(earlier.for_account(account), "/file", b"half")
+    settings = FileSettings(in_place=take == "in-place", drop_box=take == "drop")
+    with contextlib.closing(LocalStorage(tmp_path, settings)) as storage:
+        taker, own = storage.for_account("third"), storage.for_account("one")
+        if take == "make":
+            taker.make_directory("/file")
+        else:
+            put(taker, "/file")
+        assert os.listdir(tmp_path) == ["file"]
+        assert own.resumable_size("/file") is None
+
+
+def test_parts_of_an_earlier_process_are_their_accounts_still(tmp_path: Path) -> None:
+    with contextlib.closing(LocalStorage(tmp_path)) as earlier:
+        keep_partial(earlier.for_account("one"), "/file", b"half")
+    with contextlib.closing(LocalStorage(tmp_path)) as storage:
+        found = [storage.for_account(name).resumable_size("/file") for name in ("one", "other", "")]
+    assert found == [4, None, None]
 
 
 def test_renaming_a_directory_makes_no_room_for_more_parts(tmp_path: Path) -> None:

@@ -93,6 +93,22 @@ def test_parts_of_others_are_not_gone_on_with(atomic: LocalStorage, tmp_path: Pa
         assert (other.resumable_size("/file"), atomic.resumable_size("/file")) == (4, 5)
 
 
+def test_drop_boxes_of_one_directory_share_no_parts(atomic: LocalStorage) -> None:
+    one, other = atomic.for_account("one"), atomic.for_account("other")
+    keep_partial(one, "/file", b"secret")
+    assert other.resumable_size("/file") is None
+    with refused(OffsetBeyondEnd):
+        other.open_write("/file", WriteMode.RESUME, offset=3)
+    put(other, "/file", b"whole")
+    keep_partial(other, "/file", b"mine")
+    assert (one.resumable_size("/file"), other.resumable_size("/file")) == (6, 4)
+    upload = one.open_write("/file", WriteMode.APPEND)
+    upload.write(b"+")
+    upload.commit()
+    assert sorted(content(atomic, f"/{name}") for name in names(atomic)) == [b"secret+", b"whole"]
+    assert other.resumable_size("/file") == 4
+
+
 def test_parts_of_a_drop_box_are_cleaned_up(atomic: LocalStorage, tmp_path: Path) -> None:
     keep_partial(atomic, "/file", b"half")
     (hidden,) = os.listdir(tmp_path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lockgate.errors import IsADirectory, NoSpace
 from lockgate.storage.base import WriteMode
-from lockgate.storage.conformance import check_limit, content, put, refused
+from lockgate.storage.conformance import check_limit, check_shares, content, put, refused
 from lockgate.storage.memory import MemoryStorage
 
 
@@ -32,6 +32,10 @@ def test_what_is_removed_or_replaced_makes_room() -> None:
 
 def test_the_kept_parts_are_bounded() -> None:
     check_limit(MemoryStorage(kept_limit=2))
+
+
+def test_no_account_uses_up_what_others_may_keep() -> None:
+    check_shares(MemoryStorage(kept_limit=4))
 
 
 def test_times_come_from_the_given_clock() -> None:
