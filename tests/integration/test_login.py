@@ -10,6 +10,7 @@ import pytest
 from live_server import PASSWORD, LiveServer, cheap_hash
 from raw_client import RawClient
 from tls_bytes import enter, forgiving, silence, tls_end_is_clean
+from waiting import until
 
 from lockgate.accounts.throttle import LoginThrottle, ThrottleLimits
 from lockgate.protocol.verbs import VERBS
@@ -168,14 +169,35 @@ def test_known_and_unknown_users_go_the_same_way_in_a_worker(start: Start, conne
     server.call(lambda: setattr(server.server, "accounts", watched))
     client = connect(server)
     client.auth()
-    ways = []
     for user in ("alice", "nobody"):
         watched.asked.clear()
         client.expect(f"USER {user}", 331)
         client.expect("PASS wrong", 530)
-        ways.append([what for what, _ in watched.asked])
-        assert all("lockgate-hasher" in thread for _, thread in watched.asked)
-    assert ways == [["check_password"], ["check_password"]]
+        # What is found for the log comes after the check, beside the answer, for both.
+        until(lambda: len(watched.asked) == 2)
+        assert [what for what, _ in watched.asked] == ["check_password", "find"]
+        assert "lockgate-hasher" in watched.asked[0][1]
+        assert "lockgate-helper" in watched.asked[1][1]
+
+
+def test_an_answer_does_not_wait_for_the_reason_that_is_logged(start: Start, connect: Connect) -> None:
+    server = forgiving(start(limits="login_attempts = 100"))
+    watched, may_go = Watched(server), threading.Event()
+    find = watched.find
+
+    def found_later(name: str) -> object:
+        assert may_go.wait(15)
+        return find(name)
+
+    watched.find = found_later  # type: ignore[method-assign]
+    server.call(lambda: setattr(server.server, "accounts", watched))
+    client = connect(server)
+    client.auth()
+    for user in ("alice", "nobody"):
+        client.expect(f"USER {user}", 331)
+        client.expect("PASS wrong", 530)
+    may_go.set()
+    until(lambda: [what for what, _ in watched.asked].count("find") == 2)
 
 
 @pytest.mark.requirement("RSEC-info-a", "R003-2.3-a", side="S")

@@ -6,9 +6,10 @@ import logging
 from collections.abc import Callable
 
 import pytest
-from live_server import LiveServer, cheap_hash
+from live_server import PASSWORD, LiveServer, authority, cheap_hash
 from log_lines import read_lines
-from raw_client import RawClient
+from raw_client import RawClient, client_context
+from tls_bytes import forgiving
 from waiting import until
 
 Connect = Callable[..., RawClient]
@@ -191,3 +192,65 @@ def test_an_auth_that_is_refused_is_told(
     with RawClient(server.host, server.port or server.clear_port) as client:
         client.expect(line, code)
     the_one(told("auth-refused"), mechanism=line.split(maxsplit=1)[1], reply=str(code))
+
+
+NO_PASSWORD = '[[account]]\nname = "nopass"\nhome = "nopass"\ncertificate_subject = "CN=nopass"\n'
+CERTAIN = f"""[[account]]
+name = "certain"
+home = "certain"
+password_hash = "{cheap_hash("x")}"
+certificate_subject = "CN=certain"
+client_certificate = "required"
+"""
+MODERN = f"""[[account]]
+name = "modern"
+home = "modern"
+password_hash = "{cheap_hash("x")}"
+acceptable_ciphers = ["TLS_CHACHA20_POLY1305_SHA256"]
+"""
+
+
+def test_the_operator_is_told_why_a_login_failed_and_the_client_is_not(start: Start, told: Told) -> None:
+    server = forgiving(
+        start(
+            tls='client_ca = "ca.pem"',
+            limits="login_attempts = 100\nlockout_failures_per_account = 3",
+            more_accounts=NO_PASSWORD + 'client_certificate = "sufficient"\n' + CERTAIN + MODERN,
+        )
+    )
+    context = client_context(server.ca_file, version="1.2")
+    said = set()
+    with RawClient(server.host, server.port, context=context) as client:
+        client.auth()
+        for user, password in TRIED:
+            client.expect(f"USER {user}", 331)
+            said.add(client.expect(f"PASS {password}", 530))
+    assert len(said) == 1
+    until(lambda: len(told("login-failed")) == len(TRIED))
+    assert [line["reason"] for line in told("login-failed")] == list(TRIED.values())
+
+
+TRIED = {
+    ("nobody", "x"): "no such user",
+    ("alice", "1"): "wrong password",
+    ("nopass", "x"): "the account has no password, and no certificate was shown",
+    ("certain", "x"): "no certificate was shown",
+    ("modern", "x"): "this cipher suite is not accepted",
+    ("alice", "2"): "wrong password",
+    ("alice", "3"): "wrong password",
+    ("alice", PASSWORD): "the name is locked out, so the password was not looked at",
+}
+
+
+def test_a_certificate_that_does_not_fit_is_told_of_a_failed_login(start: Start, told: Told) -> None:
+    server = forgiving(start(tls='client_ca = "ca.pem"', more_accounts=CERTAIN))
+    authority().issue_client("CN=other").write(server.work, "other")
+    shown = (server.work / "other.pem", server.work / "other.key")
+    with RawClient(
+        server.host, server.port, context=client_context(server.ca_file, certificate=shown)
+    ) as client:
+        client.auth()
+        client.expect("USER certain", 331)
+        client.expect("PASS x", 530)
+    until(lambda: told("login-failed"))
+    the_one(told("login-failed"), user="certain", reason="the certificate does not fit the account")

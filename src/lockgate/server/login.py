@@ -19,12 +19,15 @@ from lockgate.protocol.replies import Reply, ReplyCode
 from .audit import record
 
 if TYPE_CHECKING:
+    from lockgate.accounts.certificates import ShownCertificate
+
     from .session import Session
 
 __all__ = [
     "control_refusal",
     "enter",
-    "may_enter",
+    "entry_problem",
+    "failure_reason",
     "may_enter_by_certificate",
     "must_look_up",
     "tls_problem",
@@ -76,14 +79,35 @@ def control_refusal(session: Session, name: str, account: Account | None) -> Rep
 
 def may_enter_by_certificate(session: Session, account: Account) -> bool:
     """Return whether the client's certificate takes the place of the password (reply 232)."""
-    return _verdict(session, account) is CertificateVerdict.SUFFICES and _connection_agrees(session, account)
-
-
-def may_enter(session: Session, account: Account) -> bool:
-    """Return whether connection and certificate let a client in whose password was right."""
-    return (
-        _connection_agrees(session, account) and _verdict(session, account) is not CertificateVerdict.REFUSED
+    return _verdict(session, account) is CertificateVerdict.SUFFICES and not _connection_problem(
+        session, account
     )
+
+
+def entry_problem(session: Session, account: Account) -> str:
+    """Return why connection or certificate keep a client out whose password was right, or ""; for the log."""
+    problem = _connection_problem(session, account)
+    if not problem and _verdict(session, account) is CertificateVerdict.REFUSED:
+        problem = _certificate_problem(session.tls.identity)
+    return problem
+
+
+def failure_reason(account: Account | None, shown: ShownCertificate | None) -> str:
+    """Return why a login failed where nothing but name and password was judged; for the log alone.
+
+    Args:
+        account: The account of that name, if there is one.
+        shown: The certificate that the client has shown.
+    """
+    if account is None:
+        return "no such user"
+    if account.password_hash is None:
+        return f"the account has no password, and {_certificate_problem(shown)}"
+    return "wrong password"
+
+
+def _certificate_problem(shown: ShownCertificate | None) -> str:
+    return "no certificate was shown" if shown is None else "the certificate does not fit the account"
 
 
 async def enter(session: Session, account: Account, done: Reply, *, by: str) -> Reply:
@@ -112,14 +136,14 @@ def _verdict(session: Session, account: Account) -> CertificateVerdict:
     return judge_certificate(account, rule, session.tls.identity)
 
 
-def _connection_agrees(session: Session, account: Account) -> bool:
+def _connection_problem(session: Session, account: Account) -> str:
     """RFC 4217 §10.1: TLS may be demanded of, or denied to, certain users, and so may its parameters."""
     policy, tls = session.control.listener.policy_for(account), session.tls
     if not _agrees(session, policy.control):
-        return False
-    return not session.control.core.state.is_protected or not policy.acceptance().problem(
-        tls.version, tls.cipher
-    )
+        return f'control = "{policy.control}"'
+    if not session.control.core.state.is_protected:
+        return ""
+    return policy.acceptance().problem(tls.version, tls.cipher)
 
 
 def _agrees(session: Session, control: Protection) -> bool:

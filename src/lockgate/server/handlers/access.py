@@ -6,10 +6,19 @@ import asyncio
 import secrets
 from typing import TYPE_CHECKING
 
+from lockgate.errors import AccountError
 from lockgate.protocol.replies import Reply, ReplyCode
 from lockgate.server.audit import record
 from lockgate.server.hashing import HashingBusy
-from lockgate.server.login import control_refusal, enter, may_enter, may_enter_by_certificate, must_look_up
+from lockgate.server.login import (
+    control_refusal,
+    enter,
+    entry_problem,
+    failure_reason,
+    may_enter_by_certificate,
+    must_look_up,
+)
+from lockgate.transfer.workers import WorkersBusy
 
 if TYPE_CHECKING:
     from lockgate.accounts.base import Account
@@ -51,8 +60,9 @@ async def pass_(session: Session, command: Command) -> Reply:
     waited = 0.0 if door.lockout.is_familiar(name, address) else door.throttle.delay(address)
     if waited:
         await asyncio.sleep(waited)
+    problems: list[str] = []
     try:
-        account = await _check_password(session, name, command.text)
+        account = await _check_password(session, name, command.text, problems)
     except HashingBusy as error:
         record("login-refused", peer=address, user=name, reason=str(error))
         return Reply.of(_C.NOT_AVAILABLE, "Too many logins at once; try again later.")
@@ -60,9 +70,9 @@ async def pass_(session: Session, command: Command) -> Reply:
         door.lockout.succeeded(name, address)
         return await enter(session, account, Reply.of(_C.LOGGED_IN, "Logged in."), by="password")
     session.failed_logins += 1
-    record("login-failed", peer=address, user=name, attempt=session.failed_logins)
-    if door.lockout.failed(name, address):
-        record("locked-out", peer=address, user=name, seconds=door.lockout.limits.seconds)
+    is_locked = door.lockout.failed(name, address)
+    # Beside the answer: why it failed takes a look at the account, and no time that the client can see.
+    server.spawn(_tell_failure(session, name, problems, attempt=session.failed_logins, is_locked=is_locked))
     # Who has waited before the check has waited for this answer already.
     delay = door.throttle.failed(address) - waited
     if delay > 0:
@@ -72,27 +82,59 @@ async def pass_(session: Session, command: Command) -> Reply:
     return Reply.of(_C.NOT_LOGGED_IN, "Login failed.")
 
 
-async def _check_password(session: Session, name: str, password: str) -> Account | None:
-    """Return the account that the password opens, or None: also while the name is locked out."""
+async def _tell_failure(
+    session: Session, name: str, problems: list[str], *, attempt: int, is_locked: bool
+) -> None:
+    """Tell the operator, and nobody else, why a login failed; looks unknown names up like known ones."""
+    server, address = session.server, session.control.peer_address
+    identity = session.tls.identity
+    reason: str | None
+    try:
+        found = await session.in_worker(lambda: server.accounts.find(name))
+        reason = (problems or [failure_reason(found, identity)])[0]
+    except (AccountError, WorkersBusy, RuntimeError):
+        # Or the server ends just now: the failure is told all the same.
+        reason = next(iter(problems), None)
+    record("login-failed", peer=address, user=name, attempt=attempt, reason=reason)
+    if is_locked:
+        record("locked-out", peer=address, user=name, seconds=server.door.lockout.limits.seconds)
+
+
+async def _check_password(session: Session, name: str, password: str, problems: list[str]) -> Account | None:
+    """Return the account that the password opens, or None: also while the name is locked out.
+
+    What stood in the way of a right password, or kept it from being looked at, comes into `problems`.
+    """
     server, control, address = session.server, session.control, session.control.peer_address
-    is_locked = server.door.lockout.locks_name(name, address)
+    lockout = server.door.lockout
+    is_locked = lockout.locks_name(name, address)
+    if is_locked:
+        problems.append(_NAME_LOCKED)
     # The work is done all the same, with a password that fits nothing and is remembered by nobody: a right
     # guess must not be told by its time either.
     tried = secrets.token_hex() if is_locked else password
-    lockout = server.door.lockout
+
+    def may_enter(account: Account) -> bool:
+        # Asked again: many guesses at once may have locked it while this one waited for its turn.
+        if lockout.locks_address(address):
+            problems.append("the address is locked out")
+        elif lockout.locks_name(name, address):
+            problems.append(_NAME_LOCKED)
+        elif problem := entry_problem(session, account):
+            problems.append(problem)
+        return not problems
+
     return await server.passwords.check(
         server.accounts,
         name,
         tried,
         address=address,
         is_wanted=lambda: server.has(control),
-        # Asked again: many guesses at once may have locked it while this one waited for its turn.
-        may_enter=lambda account: (
-            not lockout.locks_address(address)
-            and not lockout.locks_name(name, address)
-            and may_enter(session, account)
-        ),
+        may_enter=may_enter,
     )
+
+
+_NAME_LOCKED = "the name is locked out, so the password was not looked at"
 
 
 async def acct(session: Session, command: Command) -> Reply:
