@@ -18,11 +18,13 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
-from lockgate.errors import ConfigError, LocalProtocolError, shorten
+from lockgate.errors import ConfigError, LocalProtocolError
 from lockgate.tls.choice import CertificateChoice, ControlTls, ServedContexts
+from lockgate.tls.hardening import ALPN_PROTOCOLS, harden
 from lockgate.tls.keyfiles import key_problem
+from lockgate.tls.loading import load_ca, load_certificate, load_crl
 from lockgate.tls.names import NameTable
 from lockgate.tls.policy import ClientCertificate, TlsPolicy, TrustPolicy
 
@@ -38,14 +40,6 @@ __all__ = [
     "set_tickets",
 ]
 
-#: The registered name of FTP in ALPN, for control and data connections alike.
-ALPN_PROTOCOLS = ["ftp"]
-
-# RFC 9325 §4.2: forward secrecy and authenticated encryption only. TLS 1.3 has nothing else.
-_SAFE_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:DHE+CHACHA20"
-# RFC 9325 §4.1: taken out for good, whatever the configuration asks for.
-_NEVER = "!aNULL:!eNULL:!kRSA:!kDH:!kECDH:!PSK:!SRP:!aDSS:!EXPORT:!DES:!3DES:!RC2:!RC4:!IDEA:!SEED:!MD5"
-_VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 _VERIFY_MODES = {
     ClientCertificate.OFF: ssl.CERT_NONE,
     ClientCertificate.OPTIONAL: ssl.CERT_OPTIONAL,
@@ -198,7 +192,7 @@ def client_context(trust: TrustPolicy) -> ssl.SSLContext:
         ConfigError: A file is missing or cannot be used.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    _harden(context, minimum=trust.minimum_version, maximum=trust.maximum_version, ciphers="")
+    harden(context, minimum=trust.minimum_version, maximum=trust.maximum_version, ciphers="")
     context.hostname_checks_common_name = False
     if not trust.verifies_chain:
         context.check_hostname = False
@@ -209,9 +203,9 @@ def client_context(trust: TrustPolicy) -> ssl.SSLContext:
         # Who trusts a file trusts what is in it, be it a root, an intermediate or the server's own
         # certificate.
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-        _load_ca(context, trust.ca_file, "CA file")
+        load_ca(context, trust.ca_file, "CA file")
     if trust.certificate is not None:
-        _load_certificate(context, trust.certificate, trust.key)
+        load_certificate(context, trust.certificate, trust.key)
     return context
 
 
@@ -249,19 +243,19 @@ def _load_served(policy: TlsPolicy, names_of: NamesOf) -> ServedContexts:
 
 def _load_shared(policy: TlsPolicy, certificate: Path, key: Path | None) -> ssl.SSLContext:
     context = _new_server_context(policy)
-    _load_certificate(context, certificate, key)
+    load_certificate(context, certificate, key)
     if policy.check_key_permissions and (problem := key_problem(key or certificate)):
         raise ConfigError(problem)
     if policy.client_ca is not None:
-        _load_ca(context, policy.client_ca, "client_ca")
+        load_ca(context, policy.client_ca, "client_ca")
     if policy.crl is not None:
-        _load_crl(context, policy.crl)
+        load_crl(context, policy.crl)
     return context
 
 
 def _new_server_context(policy: TlsPolicy) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    _harden(context, minimum=policy.minimum_version, maximum=policy.maximum_version, ciphers=policy.ciphers)
+    harden(context, minimum=policy.minimum_version, maximum=policy.maximum_version, ciphers=policy.ciphers)
     context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE
     context.verify_mode = _VERIFY_MODES[policy.client_certificate]
     if policy.crl is not None:
@@ -270,71 +264,3 @@ def _new_server_context(policy: TlsPolicy) -> ssl.SSLContext:
         context.verify_flags |= ssl.VERIFY_CRL_CHECK_CHAIN
     context.num_tickets = _CONTROL_TICKETS
     return context
-
-
-def _harden(context: ssl.SSLContext, *, minimum: str, maximum: str | None, ciphers: str) -> None:
-    context.minimum_version = _VERSIONS[minimum]
-    if maximum is not None:
-        context.maximum_version = _VERSIONS[maximum]
-    context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
-    # Where it stands by default it would make an end without close_notify look like a clean one.
-    context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
-    context.set_alpn_protocols(ALPN_PROTOCOLS)
-    try:
-        context.set_ciphers(f"{ciphers or _SAFE_CIPHERS}:{_NEVER}")
-    except ssl.SSLError as error:
-        raise ConfigError(
-            f"ciphers: {shorten(ciphers)!r} leaves no cipher suite that is safe enough: "
-            "use OpenSSL's notation and suites with forward secrecy, or leave it empty"
-        ) from error
-
-
-def _load_certificate(context: ssl.SSLContext, certificate: Path, key: Path | None) -> None:
-    def no_passphrase() -> NoReturn:
-        # Without this OpenSSL would ask at the terminal, and a server would wait for ever.
-        raise ConfigError(f"the key {key or certificate} has a passphrase: store it without one, mode 0600")
-
-    _must_be_readable(certificate, "certificate")
-    if key is not None:
-        _must_be_readable(key, "key")
-    try:
-        context.load_cert_chain(certificate, key, password=no_passphrase)
-    except ssl.SSLError as error:
-        if error.reason == "KEY_VALUES_MISMATCH":
-            raise ConfigError(f"the key {key or certificate} does not belong to {certificate}") from error
-        raise ConfigError(
-            f"{certificate} and {key or certificate} are not a certificate chain and its key in PEM: "
-            f"{shorten(error.reason or str(error))}"
-        ) from error
-
-
-def _load_ca(context: ssl.SSLContext, file: Path, what: str) -> None:
-    _must_be_readable(file, what)
-    try:
-        context.load_verify_locations(cafile=file)
-    except ssl.SSLError as error:
-        raise ConfigError(f"{what}: {file} holds no CA certificates in PEM") from error
-
-
-def _load_crl(context: ssl.SSLContext, file: Path) -> None:
-    _must_be_readable(file, "crl")
-    before = context.cert_store_stats()
-    try:
-        context.load_verify_locations(cafile=file)
-    except ssl.SSLError as error:
-        raise ConfigError(f"crl: {file} holds no revocation list in PEM") from error
-    after = context.cert_store_stats()
-    if after["x509"] != before["x509"]:
-        # They would be trusted, though nobody wrote them into client_ca.
-        raise ConfigError(f"crl: {file} holds certificates: leave revocation lists in it, nothing else")
-    if after["crl"] == before["crl"]:
-        raise ConfigError(f"crl: {file} holds no revocation list in PEM")
-
-
-def _must_be_readable(file: Path, what: str) -> None:
-    # OpenSSL's error names no file.
-    try:
-        with file.open("rb"):
-            return
-    except OSError as error:
-        raise ConfigError(f"{what}: {file} cannot be read: {error.strerror}") from error

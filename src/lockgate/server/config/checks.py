@@ -12,8 +12,11 @@ from dataclasses import dataclass
 from lockgate.accounts.argon2id import MINIMUM, WORK_LIMIT_KIB
 from lockgate.accounts.base import CertificateRule, ClearCommandChannel, Protection
 from lockgate.errors import shorten
+from lockgate.transfer.ports import PortRange
 
 from .accounts import AccountConfig
+from .handshakes import handshake_problems
+from .limits import PassiveConfig
 from .listeners import ListenerConfig, ListenerTls
 from .passwords import PasswordsConfig
 from .policy import PolicyConfig, merged
@@ -38,11 +41,13 @@ class Parts:
     passwords: PasswordsConfig | None = None
     rules: tuple[RuleConfig | None, ...] = ()
     certificates: tuple[CertificateConfig | None, ...] = ()
+    passive: PassiveConfig | None = None
 
 
 def cross_problems(parts: Parts) -> Found:
     """Yield the place and the message of each thing that does not fit together; does no I/O."""
     yield from _same_endpoints(parts)
+    yield from _passive_on_listeners(parts)
     yield from _same_names(parts)
     if parts.passwords is not None:
         yield from parameter_problems(parts.passwords)
@@ -56,6 +61,7 @@ def cross_problems(parts: Parts) -> Found:
         return
     if parts.tls is not None:
         yield from client_ca_problems(parts.tls, parts.policy, parts.listeners, parts.accounts)
+        yield from handshake_problems(parts.tls, parts.policy, parts.listeners, parts.accounts)
     for index, listener in enumerate(parts.listeners):
         if listener is not None:
             for key, message in _listener_problems(listener, merged(parts.policy, listener)):
@@ -106,6 +112,23 @@ def _same_endpoints(parts: Parts) -> Found:
                 (
                     f"[[listener]] number {first + 1} already has {listener.address} port {listener.port}; "
                     "give this one another port or address"
+                ),
+            )
+
+
+def _passive_on_listeners(parts: Parts) -> Found:
+    """Data connections are listened for on the address that their control connection came to."""
+    taken = PortRange.parse(parts.passive.ports) if parts.passive is not None else PortRange()
+    if taken.is_any:
+        return
+    for listener in parts.listeners:
+        if listener is not None and listener.port in taken:
+            yield (
+                ("passive", "ports"),
+                (
+                    f'ports = "{taken}" has port {listener.port} in it, that of the '
+                    f"[[listener]] on {listener.address}: a data connection cannot have it; write a range "
+                    "without it"
                 ),
             )
 

@@ -119,7 +119,7 @@ uploads = "atomic"                # atomic (shown when whole) | in-place (writte
 fsync = false                     # 226 only when file and directory are on the disk, not in its caches
 umask = "027"                     # octal: what others may not do with new files and directories
 owner = ""                        # whose they are, name or number; "": the server's own user
-group = ""                        # another user than its own only root can give files to
+group = ""                        # other than its own: root or CAP_CHOWN alone may
 hidden = []                       # names that are not there, such as ["*.tmp", ".git"]; case counts
 symlinks = "inside"               # inside (followed while they stay in the home) | refuse
 

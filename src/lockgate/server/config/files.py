@@ -17,10 +17,17 @@ __all__ = ["FILE_KEYS", "FileOverrides", "FilesConfig", "files_for"]
 
 _UMASK = re.compile(r"[0-7]{1,4}")
 
+_OWNERS_OWN = 0o700
+
 
 def _umask(value: object) -> object:
     if not isinstance(value, str) or not _UMASK.fullmatch(value) or int(value, 8) > 0o777:
         raise ValueError('expected the bits that new files shall not have, octal, in quotes: "027"')
+    if int(value, 8) & _OWNERS_OWN:
+        raise ValueError(
+            f'"{value}" takes the rights of the owner too, and the server could not use what it has written; '
+            'write "077" (for nobody else), "027" (the group may read) or "022" (everybody may)'
+        )
     return value
 
 

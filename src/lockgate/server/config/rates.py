@@ -17,16 +17,17 @@ __all__ = ["ALLOWANCE_KEYS", "AllowanceOverrides", "QuotaConfig", "Rate", "RateL
 _TEXT = re.compile(r"(\d+(?:\.\d+)?) *([A-Za-z]*)", re.ASCII)
 _UNITS: Final = {
     "": 1,
-    "b": 1,
-    "kb": 10**3,
-    "mb": 10**6,
-    "gb": 10**9,
-    "tb": 10**12,
-    "kib": 2**10,
-    "mib": 2**20,
-    "gib": 2**30,
-    "tib": 2**40,
+    "B": 1,
+    "kB": 10**3,
+    "MB": 10**6,
+    "GB": 10**9,
+    "TB": 10**12,
+    "KiB": 2**10,
+    "MiB": 2**20,
+    "GiB": 2**30,
+    "TiB": 2**40,
 }
+_BITS = re.compile(r"([kKMGT])(b|bit|bits|bps)(?:/s)?", re.ASCII)
 _MOST = 2**63 - 1
 # Less is a mistake: at 1 kB a second the headers of TLS and TCP are as much as the files.
 _LEAST_RATE = 1000
@@ -54,15 +55,30 @@ def _parse(text: str) -> int:
     found = _TEXT.fullmatch(text.strip())
     if not found:
         raise ValueError(f'"{shorten(text)}": {_EXPECTED}')
-    unit = _UNITS.get(found[2].lower())
+    unit = _UNITS.get(found[2])
     if unit is None:
         raise ValueError(
-            f'"{shorten(text)}": unknown unit "{shorten(found[2])}"; write kB, MB, GB, TB (thousands) or '
-            "KiB, MiB, GiB, TiB (1024 each)"
+            f'"{shorten(text)}": unknown unit "{shorten(found[2])}"{_meant(found[1], found[2])}; write B, '
+            "kB, MB, GB, TB (thousands) or KiB, MiB, GiB, TiB (1024 each)"
         )
     whole, _, part = found[1].partition(".")
     fraction: int = int(part or 0) * unit // 10 ** len(part)
     return int(whole) * unit + fraction
+
+
+def _meant(number: str, unit: str) -> str:
+    """Return the question which unit was meant, or ""; a small b is for bits in some minds."""
+    bits = _BITS.fullmatch(unit)
+    if bits:
+        prefix = bits[1].replace("K", "k")
+        eighth = f"{float(number) / 8:g}"
+        return (
+            f' (did you mean "{shorten(number)} {prefix}B", in bytes, or "{eighth} {prefix}B" for '
+            "that many bits?)"
+        )
+    near = next((known for known in _UNITS if known and known.lower() == unit.lower()), "")
+    near = near or next((known for known in ("kB", "MB", "GB", "TB") if known[0].lower() == unit.lower()), "")
+    return f' (did you mean "{shorten(number)} {near}"?)' if near else ""
 
 
 def _rate(value: object) -> object:

@@ -12,19 +12,23 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lockgate.accounts.base import Permission
 from lockgate.errors import shorten
 
 from .files import files_for
-from .owners import owner_problems
+from .owners import owner_problems, this_user, whose
 from .tls_trial import tls_trial_problems
 
 if TYPE_CHECKING:
+    from .accounts import AccountConfig
     from .text import KeyPath
     from .whole import Config
 
 __all__ = ["trial_problems"]
 
 Found = Iterator[tuple["KeyPath", str]]
+
+_CHANGES = Permission.WRITE | Permission.DELETE | Permission.MKDIR | Permission.RENAME
 
 
 def trial_problems(config: Config) -> Found:
@@ -38,7 +42,7 @@ def trial_problems(config: Config) -> Found:
         if problem:
             yield ("listener", index, "address"), f"address: {problem}"
     for index, account in enumerate(config.accounts):
-        problem = _home_problem(account.home)
+        problem = _home_problem(account)
         if problem:
             yield ("account", index, "home"), f'account "{shorten(account.name)}": {problem}'
     yield from _owner_problems(config)
@@ -78,13 +82,13 @@ def _address_problem(address: str) -> str:
     return ""
 
 
-def _home_problem(home: Path) -> str:
+def _home_problem(account: AccountConfig) -> str:
     """Return why an account's home cannot be used, or made at its first login, or ""."""
+    home = account.home
     remedy = "make the folder for the server's user, or write another home"
     try:
         if home.is_dir():
-            usable = os.access(home, os.R_OK | os.X_OK)
-            return "" if usable else f"home {home} cannot be read by this user; {remedy}"
+            return _unusable(home, may_change=bool(account.permissions & _CHANGES))
         if home.is_symlink() or home.exists():
             return f"home {home} is not a directory; {remedy}"
         above = next(one for one in home.absolute().parents if one.exists())
@@ -92,6 +96,26 @@ def _home_problem(home: Path) -> str:
         return f"home {home} cannot be used: {error.strerror}; {remedy}"
     if not above.is_dir():
         return f"home {home} cannot be made, because {above} is not a directory; {remedy}"
-    if not os.access(above, os.W_OK | os.X_OK):
+    if not _may(above, os.W_OK | os.X_OK):
         return f"home {home} cannot be made, because {above} cannot be written by this user; {remedy}"
     return ""
+
+
+def _unusable(home: Path, *, may_change: bool) -> str:
+    """Return what the server's user lacks in a home that is there, with the remedy, or ""."""
+    if not _may(home, os.R_OK | os.X_OK):
+        return (
+            f"home {home} cannot be read and entered by {this_user()}, whom this runs as ({whose(home)}); "
+            f"run `chown {this_user()} {home}`, or write another home"
+        )
+    if may_change and not _may(home, os.W_OK):
+        return (
+            f"home {home} cannot be written by {this_user()}, whom this runs as ({whose(home)}), though the "
+            f'account may write; run `chown {this_user()} {home}`, or write permissions = "read list"'
+        )
+    return ""
+
+
+def _may(path: Path, mode: int) -> bool:
+    """Return whether this process may, by the rights with which it opens files."""
+    return os.access(path, mode, effective_ids=os.access in os.supports_effective_ids)

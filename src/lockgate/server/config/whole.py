@@ -92,6 +92,7 @@ class Config(Section):
             self.passwords,
             self.rules,
             self.certificates,
+            self.passive,
         )
 
     def dearest_hash_kib(self) -> int:
@@ -323,7 +324,9 @@ class _Reader:
         assert tls is None or isinstance(tls, TlsConfig)
         passwords = sections["passwords"]
         assert passwords is None or isinstance(passwords, PasswordsConfig)
-        parts = Parts(listeners, policy, tls, entries, passwords, rules, certificates)
+        passive = sections["passive"]
+        assert passive is None or isinstance(passive, PassiveConfig)
+        parts = Parts(listeners, policy, tls, entries, passwords, rules, certificates, passive)
         self.problems += cross_problems(parts)
         self.problems += file_problems(parts)
         if self.problems:

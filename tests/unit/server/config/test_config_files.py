@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -137,9 +140,24 @@ def test_only_root_gives_files_to_others() -> None:
         os.seteuid(0)
         os.setegid(0)
         os.setgroups(groups)
-    assert "only root can give files" in found["owner"]
+    assert "only root, or a process with CAP_CHOWN, can give files" in found["owner"]
     assert "is not in the group" in found["group"]
     assert own == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="needs to become somebody else")
+@pytest.mark.parametrize(("capabilities", "problems"), [("+chown", "[]"), ("-all", "['owner', 'group']")])
+def test_what_counts_is_the_capability_and_not_being_root(capabilities: str, problems: str) -> None:
+    code = (
+        "import os\n"
+        "from lockgate.server.config import FilesConfig\n"
+        "from lockgate.server.config.owners import owner_problems\n"
+        "print([key for key, _told in owner_problems(FilesConfig(owner='7', group='7'))])\n"
+    )
+    sets = [f"--inh-caps={capabilities}"] + [f"--ambient-caps={capabilities}"] * (capabilities == "+chown")
+    command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *sets]
+    done = subprocess.run([*command, sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.stdout.strip(), done.stderr) == (problems, "")
 
 
 def test_names_of_users_and_groups_are_looked_up() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,8 @@ import pytest
 from lockgate.accounts.conformance import CHEAP
 from lockgate.accounts.passwords import hash_password
 from lockgate.errors import ConfigError
-from lockgate.server.config import load_config
+from lockgate.server.config import AccountConfig, load_config
+from lockgate.server.config.trial import _home_problem
 from lockgate.tls.devcert import CertificateAuthority
 
 HASH = hash_password("open", CHEAP)
@@ -147,6 +149,37 @@ def test_a_home_that_cannot_be_made_is_told(folder: Path, home: str, words: str)
     assert found.startswith("8: ")
     assert 'account "alice"' in found
     assert words in found
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs to become somebody else")
+@pytest.mark.parametrize(
+    ("mode", "permissions", "words"),
+    [
+        (0o755, "read write list", "cannot be written by nobody, whom this runs as (owner root, mode 0755)"),
+        (0o755, "read list", ""),
+        (
+            0o700,
+            "read list",
+            "entered by nobody, whom this runs as (owner root, mode 0700)",
+        ),
+        (0o777, "read write list", ""),
+    ],
+)
+def test_a_home_is_judged_by_the_rights_of_the_servers_user(mode: int, permissions: str, words: str) -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        (folder / "home").mkdir()
+        (folder / "home").chmod(mode)
+        os.seteuid(65534)
+        try:
+            problem = _home_problem(AccountConfig(name="a", home=folder / "home", permissions=permissions))
+        finally:
+            os.seteuid(0)
+    assert words in problem
+    assert bool(words) == bool(problem)
+    if words:
+        assert f"chown nobody {folder}/home" in problem
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
