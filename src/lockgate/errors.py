@@ -326,7 +326,17 @@ class SessionReuseRequired(TlsError):
 
 
 class ProtectionRefused(TlsError):
-    """The peer refuses the protection that was asked for; nothing went out in clear."""
+    """The peer refuses the protection that was asked for; nothing went out in clear.
+
+    Attributes:
+        message: What happened, without what a program could say instead.
+        unless: What a program can say in its call to do without, or "".
+    """
+
+    def __init__(self, message: str, *, unless: str = "") -> None:
+        super().__init__(f"{message}; {unless}" if unless else message)
+        self.message = message
+        self.unless = unless
 
 
 class TruncatedStream(TlsError):

@@ -31,6 +31,7 @@ from lockgate.errors import (
     ConfigError,
     LocalProtocolError,
     LockgateError,
+    ProtectionRefused,
     ReplyError,
     TransferError,
     TransientReplyError,
@@ -186,6 +187,10 @@ def guarded() -> Iterator[None]:
         raise _ended("terminated", problem, 128 + signal.SIGTERM) from None
     except (LocalProtocolError, ConfigError) as problem:
         raise _ended(str(problem), problem, 2) from problem
+    except ProtectionRefused as problem:
+        # What else a program could say has no option here: this command never speaks clear FTP.
+        more = "; this command sends no password and no file in clear" if problem.unless else ""
+        raise _ended(problem.message + more, problem, 1) from problem
     except LockgateError as problem:
         raise _ended(str(problem), problem, 1) from problem
     finally:

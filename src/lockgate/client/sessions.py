@@ -126,7 +126,8 @@ def secure(peer: Peer) -> Conversation[None]:
         why = refusal(reply, command)
         raise ProtectionRefused(
             f"the server refuses TLS ({why}); nothing secret was sent: ask its operator, "
-            "try ftps:// (implicit TLS) if it has that port, or say tls='never' if clear FTP will do"
+            "or try ftps:// (implicit TLS) if it has that port",
+            unless="say tls='never' if clear FTP will do",
         ) from why
     peer.forget()
     yield from _start_tls(peer)
@@ -198,8 +199,8 @@ def _not_protected(refused: ReplyError) -> LockgateError:
     if isinstance(refused, ServiceNotAvailable):
         return refused
     error = ProtectionRefused(
-        f"the server does not protect data connections ({refused}); nothing was transferred: "
-        "say protect=False if data in clear will do"
+        f"the server does not protect data connections ({refused}); nothing was transferred",
+        unless="say protect=False if data in clear will do",
     )
     error.__cause__ = refused
     return error

@@ -139,3 +139,11 @@ def test_an_error_that_is_not_ours_is_not_hidden(monkeypatch: pytest.MonkeyPatch
     )
     with pytest.raises(ZeroDivisionError):
         main(["fail"])
+
+
+def test_it_runs_as_a_module_too() -> None:
+    command = [sys.executable, "-m", "lockgate"]
+    done = subprocess.run([*command, "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout == f"lockgate {__version__}\n"
+    done = subprocess.run([*command, "nothing"], capture_output=True, check=False)
+    assert done.returncode == 2

@@ -164,3 +164,16 @@ def test_on_a_terminal_the_password_is_asked_for_and_a_bar_is_drawn(server, tmp_
     assert "/?" not in text
     assert PASSWORD not in text
     assert (server.root / "big").stat().st_size == 30_000_000
+
+
+def test_a_port_without_tls_is_told_in_words_of_the_command_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("LOCKGATE_PASSWORD", PASSWORD)
+    (tmp_path / "a").write_bytes(b"1")
+    clear = '[[listener]]\nport = 0\ntls = "none"\ncontrol = "optional"\ndata = "optional"\n'
+    with live_server(tmp_path, listeners=clear) as server:
+        assert main(["put", str(tmp_path / "a"), f"ftpes://{USER}@localhost:{server.clear_port}/a"]) == 1
+    err = capsys.readouterr().err
+    assert "the server refuses TLS" in err
+    assert "try ftps://" in err
+    assert "sends no password and no file in clear" in err
+    assert "tls=" not in err
