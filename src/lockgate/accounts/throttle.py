@@ -5,6 +5,7 @@ Counts only; the caller waits. It must not sleep, and it must not grow with the 
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import math
 import threading
@@ -91,6 +92,7 @@ class LoginThrottle:
         return min(self._limits.longest_seconds, self._limits.first_seconds * math.exp2(doublings))
 
 
+@functools.lru_cache(maxsize=1024)
 def client_network(address: str) -> str:
     """Return what counts as one client."""
     try:

@@ -43,6 +43,8 @@ class Input(Enum):
     TRANSFER_ENDED = auto()
     ENDPOINT_DROPPED = auto()
 
+    __hash__ = object.__hash__  # members are single; each step looks them up, and Enum hashes names in Python
+
 
 _ENDPOINT_CODES = {Verb.PASV: 227, Verb.CPSV: 227, Verb.EPSV: 229, Verb.PORT: 200, Verb.EPRT: 200}
 _PRIVATE_MECHANISMS = frozenset(("SSL", "TLS-P"))

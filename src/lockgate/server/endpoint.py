@@ -208,9 +208,8 @@ class PassiveEndpoint(Endpoint):
         self._early: Future[DataStream] | None = None
         self._accepted: asyncio.Future[None] = self._loop.create_future()
         self._expiry: asyncio.TimerHandle | None = None
-        self._is_claimed = False
-        self._is_expired = False
-        self._loop.add_reader(listener, self._accept)
+        self._is_claimed = self._is_expired = False
+        self._loop.add_reader(listener.fileno(), self._accept)  # of a socket itself asyncio makes a text
         self._await_command()
 
     def claim(self) -> str:
@@ -239,7 +238,9 @@ class PassiveEndpoint(Endpoint):
         """Wait for the client's TCP connection."""
         limit = self._session.server.config.limits.data_open_seconds
         try:
-            await asyncio.wait_for(asyncio.shield(self._accepted), limit)
+            if not self._accepted.done():
+                await asyncio.wait_for(asyncio.shield(self._accepted), limit)
+            self._accepted.result()
         except TimeoutError:
             raise NotOpened(_NOBODY_CAME) from None
         private = self._session.is_private
@@ -250,7 +251,7 @@ class PassiveEndpoint(Endpoint):
                 raise NotOpened("PROT C came after the TLS handshake on this data connection had begun")
             return lambda: self._hand_over(stream)
         assert self._sock is not None
-        self._loop.remove_reader(self._sock)
+        self._loop.remove_reader(self._sock.fileno())
         return lambda: self._open_taken(private=private, direction=direction)
 
     async def let_ticket_go(self) -> None:
@@ -306,7 +307,7 @@ class PassiveEndpoint(Endpoint):
     def _take_socket(self) -> socket.socket:
         sock, self._sock = self._sock, None
         assert sock is not None
-        self._loop.remove_reader(sock)
+        self._loop.remove_reader(sock.fileno())
         return sock
 
     def _await_command(self) -> None:
@@ -331,7 +332,7 @@ class PassiveEndpoint(Endpoint):
     def _close_listener(self) -> None:
         if self._listener is not None:
             self._session.server.data_budget.stop_listening(self._session.control.peer_address)
-            self._loop.remove_reader(self._listener)
+            self._loop.remove_reader(self._listener.fileno())
             self._listener.close()
             self._listener = None
 
@@ -358,7 +359,7 @@ class PassiveEndpoint(Endpoint):
         self._keep_alive(sock)
         self._sock = sock
         if self._session.is_private:
-            self._loop.add_reader(sock, self._hello)
+            self._loop.add_reader(sock.fileno(), self._hello)
         if not self._accepted.done():
             self._accepted.set_result(None)
         if not self._is_claimed:
@@ -372,7 +373,7 @@ class PassiveEndpoint(Endpoint):
         # A handshake holds a thread for a while, so it takes a place as a transfer does. Without one the
         # transfer command will find the connection as it is, hello unread.
         if not self._session.is_private or not self._take_slot():
-            self._loop.remove_reader(sock)
+            self._loop.remove_reader(sock.fileno())
             return
         sock = self._take_socket()
         # Before the command the last transfer's direction is the best guess; behind its 150 it is known, and

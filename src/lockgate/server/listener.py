@@ -32,6 +32,7 @@ class ListenerState:
         entry: The listener's own entry.
 
     Attributes:
+        config: The whole configuration that holds now; a reload puts another in its place.
         entry: The listener's own entry.
         gate_policy: What the gates enforce before the login.
         account_controls: What accounts say of `control`, each word once; None: nothing of their own.
@@ -72,7 +73,7 @@ class ListenerState:
 
     def _take(self, config: Config, entry: ListenerConfig) -> None:
         self.entry = entry
-        self._config = config
+        self.config = config
         self.gate_policy = self._gate_policy(None)
         self.account_controls = _account_controls(config)
         self.demands_certificate = config.demands_certificate(entry)
@@ -93,7 +94,7 @@ class ListenerState:
 
     def policy_for(self, account: Account | None) -> PolicyConfig:
         """Return the policy that holds for an account here, or before the login."""
-        return self._config.policy_for(self.entry, account)
+        return self.config.policy_for(self.entry, account)
 
     def gate_policy_for(self, account: Account) -> GatePolicy:
         """Return what the gates enforce for an account."""
@@ -111,8 +112,8 @@ class ListenerState:
             data=Requirement(policy.data.value),
             ccc=CccRule(policy.clear_command_channel.value),
             legacy_auth=policy.legacy_auth,
-            active_mode=self._config.active.enabled,
-            rules=tuple(_data_rule(rule) for rule in self._config.rules_for(account)),
+            active_mode=self.config.active.enabled,
+            rules=tuple(_data_rule(rule) for rule in self.config.rules_for(account)),
         )
 
 

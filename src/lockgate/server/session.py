@@ -23,13 +23,14 @@ if TYPE_CHECKING:
     from lockgate.accounts.base import Account
     from lockgate.protocol.commands import Command
     from lockgate.storage.base import Storage
+    from lockgate.tls.acceptance import Acceptance
     from lockgate.tls.choice import CertificateChoice, ControlTls
     from lockgate.tls.engine import TlsEngine
     from lockgate.tls.identity import Identity
     from lockgate.transfer.rates import Throttle
     from lockgate.transfer.stop import Stop
 
-    from .config import PolicyConfig
+    from .config import Config, PolicyConfig
     from .control import ControlConnection
     from .endpoint import Endpoint
     from .jobs import Job
@@ -94,6 +95,16 @@ class TlsState:
     last_direction: Direction = field(default=Direction.NONE)
 
 
+@dataclass(frozen=True, slots=True)
+class _Rules:
+    """What an account is held to, under one configuration."""
+
+    config: Config
+    account: Account | None
+    policy: PolicyConfig
+    acceptances: tuple[Acceptance, ...]
+
+
 class Session:
     """One client's session. Used on the event loop only, except where a method says otherwise.
 
@@ -103,6 +114,7 @@ class Session:
 
     __slots__ = (
         "_counted",
+        "_known_rules",
         "control",
         "endpoint",
         "failed_logins",
@@ -122,6 +134,7 @@ class Session:
         self.parameters = Parameters()
         self.login = LoginState()
         self._counted: Account | None = None
+        self._known_rules: _Rules | None = None
         self.tls = TlsState()
         self.endpoint: Endpoint | None = None
         self.job: Job | None = None
@@ -165,12 +178,23 @@ class Session:
     @property
     def policy(self) -> PolicyConfig:
         """The policy that holds for this session now: the listener's, and the account's once logged in."""
-        return self.control.listener.policy_for(self.login.account)
+        return self._rules().policy
 
     def data_tls_problem(self, version: str, cipher: str) -> str:
         """Return why TLS with these parameters is not acceptable on a data connection, or ""; any thread."""
-        mine = self.policy.acceptance().problem(version, cipher)
-        return mine or self.control.listener.policy_for(None).acceptance().problem(version, cipher)
+        problems = (one.problem(version, cipher) for one in self._rules().acceptances)
+        return next(filter(None, problems), "")
+
+    def _rules(self) -> _Rules:
+        """Return what holds now: laid together once, until a login or a reload changes it; any thread."""
+        # The configuration is read first: what was laid together while it changed does not last.
+        listener, account, known = self.control.listener, self.login.account, self._known_rules
+        config = listener.config
+        if known is None or known.config is not config or known.account is not account:
+            policy = listener.policy_for(account)
+            acceptances = (policy.acceptance(), listener.policy_for(None).acceptance())
+            known = self._known_rules = _Rules(config, account, policy, acceptances)
+        return known
 
     @property
     def is_private(self) -> bool:
@@ -308,3 +332,4 @@ class Session:
         """Let go of files and TLS: nothing works with them any more."""
         self.login = LoginState()
         self.tls = TlsState()
+        self._known_rules = None

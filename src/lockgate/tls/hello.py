@@ -154,6 +154,10 @@ def _too_long() -> RemoteProtocolError:
     return RemoteProtocolError(f"the ClientHello is longer than {MAX_HELLO_BYTES} bytes")
 
 
+def _too_short() -> RemoteProtocolError:
+    return RemoteProtocolError("broken ClientHello: a field is longer than what holds it")
+
+
 class _Octets:
     """Takes fields off a byte string; running out is the peer's fault."""
 
@@ -169,7 +173,7 @@ class _Octets:
     def take(self, count: int) -> bytes:
         end = self._position + count
         if end > len(self._data):
-            raise RemoteProtocolError("broken ClientHello: a field is longer than what holds it")
+            raise _too_short()
         taken = self._data[self._position : end]
         self._position = end
         return taken
@@ -178,7 +182,13 @@ class _Octets:
         return int.from_bytes(self.take(width_bytes))
 
     def vector(self, width_bytes: int) -> bytes:
-        return self.take(self.number(width_bytes))
+        # Most of a hello is vectors: one step for the length and what follows it, where both are there.
+        start = self._position + width_bytes
+        end = start + int.from_bytes(self._data[self._position : start])
+        if end > len(self._data):
+            raise _too_short()
+        self._position = end
+        return self._data[start:end]
 
 
 def _parse_body(body: bytes) -> ClientHello:
