@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from live_server import LiveServer, authority
+from log_lines import Told, read_lines
 from raw_client import RawClient, client_context
 
 from lockgate.tls.devcert import CertificateAuthority, IssuedCertificate
@@ -54,3 +56,15 @@ def show(tls_version: str, tmp_path: Path) -> Iterator[Callable[..., RawClient]]
             return stack.enter_context(RawClient(server.host, port, context=context, implicit=implicit))
 
         yield connect
+
+
+@pytest.fixture
+def told(caplog: pytest.LogCaptureFixture) -> Told:
+    """The fields of the audit lines of an event, as they are written by default."""
+    caplog.set_level(logging.INFO, "lockgate.audit")
+
+    def lines(event: str) -> list[dict[str, str]]:
+        records = [one.getMessage() for one in caplog.records if one.name == "lockgate.audit"]
+        return read_lines(records, event)
+
+    return lines

@@ -7,33 +7,13 @@ from collections.abc import Callable
 
 import pytest
 from live_server import PASSWORD, LiveServer, authority, cheap_hash
-from log_lines import read_lines
+from log_lines import Told, the_one
 from raw_client import RawClient, client_context
 from tls_bytes import forgiving
 from waiting import until
 
 Connect = Callable[..., RawClient]
 Start = Callable[..., LiveServer]
-Told = Callable[[str], list[dict[str, str]]]
-
-
-@pytest.fixture
-def told(caplog: pytest.LogCaptureFixture) -> Told:
-    """The fields of the audit lines of an event, as they are written by default."""
-    caplog.set_level(logging.INFO, "lockgate.audit")
-
-    def lines(event: str) -> list[dict[str, str]]:
-        records = [one.getMessage() for one in caplog.records if one.name == "lockgate.audit"]
-        return read_lines(records, event)
-
-    return lines
-
-
-def the_one(found: list[dict[str, str]], **expected: str) -> dict[str, str]:
-    """Return the only line, which has at least these fields."""
-    (line,) = found
-    assert line | expected == line, line
-    return line
 
 
 def test_an_upload_of_a_read_only_account_names_the_permission_that_lacks(

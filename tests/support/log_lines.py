@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
-__all__ = ["read_line", "read_lines"]
+__all__ = ["Told", "read_line", "read_lines", "the_one"]
+
+Told = Callable[[str], list[dict[str, str]]]
+"""Returns the fields of each line of an event; see the fixture `told`."""
 
 _FIELD = re.compile(r' ([a-z_]+)=(?:"((?:[^"\\]|\\.)*)"|((?:[^" =\\]|\\.)*))')
 _ESCAPE = re.compile(r"\\(?:x([0-9a-f]{2})|u([0-9a-f]{4})|U([0-9a-f]{8})|([\\\"]))")
@@ -27,6 +31,13 @@ def read_line(line: str) -> tuple[str, dict[str, str]]:
 def read_lines(lines: list[str], event: str) -> list[dict[str, str]]:
     """Return the fields of each line of an event."""
     return [read_line(line)[1] for line in lines if line.partition(" ")[0] == event]
+
+
+def the_one(found: list[dict[str, str]], **expected: str) -> dict[str, str]:
+    """Return the only line, which has at least these fields."""
+    (line,) = found
+    assert line | expected == line, line
+    return line
 
 
 def _meant(escape: re.Match[str]) -> str:

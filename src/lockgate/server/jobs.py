@@ -19,6 +19,7 @@ from lockgate.transfer.outcome import Outcome, OutcomeStatus, failure
 from lockgate.transfer.workers import WorkersBusy
 
 from .audit import record
+from .refusallog import errno_name
 from .refusals import outcome_reply
 from .session import Direction
 
@@ -54,6 +55,8 @@ class Job:
         settle: See `Settle`.
         interrupt: Ends what `move` and `settle` do with files and no data connection can end; called on the
             event loop, does not block.
+        stored_path: Where an upload is stored, asked once it is complete: a drop box may have found its name
+            taken.
         throttle: What `move` waits for besides the peer.
 
     Attributes:
@@ -71,6 +74,7 @@ class Job:
         "_path",
         "_session",
         "_settle",
+        "_stored_path",
         "_throttle",
         "_watcher",
         "command",
@@ -90,6 +94,7 @@ class Job:
         move: Move,
         settle: Settle,
         interrupt: Callable[[], None] | None = None,
+        stored_path: Callable[[], str] | None = None,
         throttle: Throttle | None = None,
     ) -> None:
         self._session = session
@@ -98,6 +103,7 @@ class Job:
         self._move = move
         self._settle = settle
         self._interrupt = interrupt
+        self._stored_path = stored_path
         self._throttle = throttle
         self._is_moving = False
         self._is_too_slow = False
@@ -138,20 +144,29 @@ class Job:
                 endpoint.close()
         session.tls.last_direction = self.direction
         reply = outcome_reply(outcome, is_blind=session.is_blind)
+        self._record(outcome, reply)
+        return reply
+
+    def _record(self, outcome: Outcome, reply: Reply) -> None:
+        session, is_upload = self._session, self.direction is Direction.IN
+        stored = self._stored_path() if self._stored_path is not None and outcome.is_complete else self._path
         record(
             "transfer",
             peer=session.control.peer_address,
             user=session.user_name,
             verb=self.command.word,
             path=self._path,
+            stored=stored if stored != self._path else None,
             outcome=outcome.status.value,
+            mode="Z" if session.parameters.is_compressed else None,
             bytes=outcome.bytes_moved,
             seconds=outcome.seconds,
-            verified=outcome.verified_end,
+            # Of what the server sends there is nothing to verify here: the client is the judge of its end.
+            verified=outcome.verified_end if is_upload else None,
             reply=reply.code,
-            detail=outcome.detail or None,
+            errno=errno_name(outcome.error),
+            detail=_detail(outcome, is_upload=is_upload) or None,
         )
-        return reply
 
     async def _run(self, endpoint: Endpoint) -> Outcome:
         try:
@@ -236,6 +251,12 @@ class Job:
 
     def _count(self, count: int) -> None:
         self.moved_bytes += count
+
+
+def _detail(outcome: Outcome, *, is_upload: bool) -> str:
+    if is_upload and outcome.status is OutcomeStatus.TRUNCATED:
+        return f"{outcome.detail}; a device that never sends one needs require_close_notify = false"
+    return outcome.detail
 
 
 def _judged(outcome: Outcome) -> Outcome:

@@ -160,6 +160,11 @@ class LocalWriter:
         """Bytes from the start of the file up to here."""
         return self._position
 
+    @property
+    def stored_name(self) -> str:
+        """The last component of the name that it has, or will have; certain once it is committed."""
+        return from_bytes(self._published)
+
     def write(self, data: memoryview | bytes) -> int:
         """Write all of the bytes; blocks."""
         total = len(data)

@@ -20,7 +20,7 @@ from ._failures import Translated, storage_error
 from ._handles import Upload, synchronise_folder
 from ._holdings import InPlacePlace
 from ._kept import kept_size
-from ._names import beside
+from ._names import beside, from_bytes
 from ._openat2 import rename_exclusively
 from ._tree import Descriptor, check_regular
 from .base import OffsetBeyondEnd, TargetBusy, WriteMode
@@ -59,6 +59,11 @@ class InPlaceWriter:
     def position(self) -> int:
         """Bytes from the start of the file up to here."""
         return self._position
+
+    @property
+    def stored_name(self) -> str:
+        """The last component of the name that it has, or will have; certain once it is committed."""
+        return from_bytes(self._upload.target)
 
     def write(self, data: memoryview | bytes) -> int:
         """Write all of the bytes, for everybody to see; blocks."""

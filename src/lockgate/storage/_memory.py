@@ -222,6 +222,11 @@ class MemoryWriter:
             return len(self._buffer)
         return len(self._start.content) if self._start.is_resumed else 0
 
+    @property
+    def stored_name(self) -> str:
+        """The last component of the name that it has, or will have; certain once it is committed."""
+        return from_bytes(self.name)
+
     def place(self) -> MemoryPlace:
         """Return where the upload is, to measure its end."""
         if not self._is_open:

@@ -39,6 +39,16 @@ class UploadSuite:
         upload.commit()
         assert (counts, position, content(storage, "/file")) == ([3, 4, 0], 7, b"abcdefg")
 
+    def test_an_upload_says_what_it_is_stored_as(self, storage: Storage) -> None:
+        upload = storage.open_write("/fil\u00e9", WriteMode.REPLACE)
+        upload.write(b"x")
+        upload.commit()
+        name, unique = storage.create_unique("/", "new")
+        unique.write(b"x")
+        unique.commit()
+        assert (upload.stored_name, unique.stored_name) == ("fil\u00e9", name)
+        assert set(names(storage)) == {"fil\u00e9", name}
+
     def test_append_continues_what_is_there(self, storage: Storage) -> None:
         put(storage, "/file", b"old")
         upload = storage.open_write("/file", WriteMode.APPEND)

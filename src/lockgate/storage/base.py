@@ -170,6 +170,14 @@ class WriteHandle(Protocol):
         """Bytes from the start of the file up to here, what was there before included."""
         ...
 
+    @property
+    def stored_name(self) -> str:
+        """The last component of the name that it has, or will have; certain once it is committed.
+
+        A drop box stores an upload under another name than was asked for where that is taken.
+        """
+        ...
+
     def write(self, data: memoryview | bytes) -> int:
         """Write all of the bytes and return their number.
 

@@ -245,6 +245,11 @@ class QuotaWriter:
         """Bytes from the start of the file up to here."""
         return self._inner.position
 
+    @property
+    def stored_name(self) -> str:
+        """The last component of the name that it has, or will have; certain once it is committed."""
+        return self._inner.stored_name
+
     def write(self, data: memoryview | bytes) -> int:
         """Write all of the bytes.
 

@@ -33,6 +33,9 @@ NETWORK_ERRORS = frozenset(
 )
 """Of `sendfile`: what the connection is to blame for, and not the file."""
 
+# Of a FIN and of a reset: the peer's system decides which of them comes, and neither tells what is missing.
+_NO_CLOSE_NOTIFY = "the data connection ended without close_notify: what came may not be all"
+
 
 def explain_break(error: OSError, stop: Stop) -> LockgateError:
     """Return the error that a failed call on a data connection stands for."""
@@ -44,6 +47,9 @@ def explain_break(error: OSError, stop: Stop) -> LockgateError:
             # TLS 1.3: a server's verdict on the client's certificate comes after the handshake.
             return CertificateRejected(f"the peer did not accept our certificate ({reason})")
         return TlsError(f"TLS on the data connection broke: {reason}")
+    if isinstance(error, ssl.SSLError):
+        # The words of these two are Python's own.
+        return ConnectionLost("the data connection broke: the peer closed it without close_notify")
     return ConnectionLost(f"the data connection broke: {error.strerror or 'reset by the peer'}")
 
 
@@ -52,6 +58,8 @@ def explain_eof(error: ssl.SSLEOFError, sock: socket.socket, stop: Stop) -> Lock
 
     CPython 3.11 reports a reset as SSLEOFError too; the reason tells them apart, and so does the kernel.
     """
-    if stop.requested or error.reason != "UNEXPECTED_EOF_WHILE_READING" or kernel.is_gone(sock):
+    if stop.requested:
         return explain_break(error, stop)
-    return TruncatedStream("the data connection ended without close_notify: what came may not be all")
+    if error.reason != "UNEXPECTED_EOF_WHILE_READING" or kernel.is_gone(sock):
+        return ConnectionLost(_NO_CLOSE_NOTIFY)
+    return TruncatedStream(_NO_CLOSE_NOTIFY)

@@ -67,6 +67,7 @@ class FakeSession:
     is_blind: bool = False
     control: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(peer_address="192.0.2.1"))
     tls: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(last_direction=Direction.NONE))
+    parameters: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(is_compressed=False))
 
     def take_endpoint(self) -> FakeEndpoint | None:
         return self.endpoint

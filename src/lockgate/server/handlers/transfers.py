@@ -200,6 +200,7 @@ def _receive(session: Session, command: Command, *, path: str, handle: WriteHand
         move=move,
         settle=settle,
         interrupt=handle.cancel,
+        stored_path=lambda: join(split(path)[0], handle.stored_name),
         throttle=throttle,
     )
     return Reply.of(_C.OPENING_DATA, f"Receiving {shown(split(path)[1])}.")
