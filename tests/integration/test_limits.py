@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import logging
 import select
 import socket
+import ssl
 import threading
+import time
 from collections.abc import Callable
 
 import pytest
 from live_server import LiveServer
 from raw_client import RawClient
-from tls_bytes import enter, eventually
+from tls_bytes import enter, eventually, silence
 
 from lockgate.accounts.base import Account, AccountStore
 from lockgate.server.control import ControlConnection
@@ -45,6 +48,59 @@ def test_an_idle_session_hears_421_and_ends(start: Start, connect: Connect, stag
 @pytest.mark.requirement("R1123-c", side="S")
 def test_the_idle_limit_is_five_minutes_by_default(server: LiveServer) -> None:
     assert server.server.config.limits.idle_seconds >= 300
+
+
+def said_until_the_end(client: RawClient, line: str, *, before: float) -> list[int]:
+    """Say the same now and then, and return the codes of all replies up to the end of the session."""
+    deadline = time.monotonic() + before
+    codes: list[int] = []
+    with contextlib.suppress(ConnectionError, ssl.SSLError):
+        while time.monotonic() < deadline and (not codes or codes[-1] != 421):
+            client.send(line)
+            codes.append(client.read().code)
+            silence(client.sock, 0.1)
+    return codes
+
+
+@pytest.mark.requirement("RSEC-dos-a", side="S")
+@pytest.mark.parametrize(
+    ("stage", "line"),
+    [
+        *((stage, "NOOP") for stage in ("greeted", "auth", "implicit", "user", "rein")),
+        *((stage, "REIN") for stage in ("greeted", "implicit", "rein")),
+    ],
+)
+def test_nothing_that_is_said_lengthens_the_time_for_the_login(
+    start: Start, connect: Connect, stage: str, line: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    server = start(limits="login_seconds = 1.5")
+    client = connect(server, implicit=stage in ("implicit", "rein"))
+    if stage in ("auth", "user"):
+        client.auth()
+    if stage == "user":
+        client.expect("USER alice", 331)
+    if stage == "rein":
+        enter(client)
+        client.expect("REIN", 220)
+    codes = said_until_the_end(client, line, before=8.0)
+    assert codes[-1] == 421
+    assert set(codes[:-1]) <= {200, 220}
+    eventually(lambda: 'reason="no login"' in caplog.text)
+
+
+def test_who_has_logged_in_has_the_idle_limit_again(start: Start, connect: Connect) -> None:
+    server = start(limits="login_seconds = 1")
+    inside, outside = connect(server).log_in(), connect(server)
+    assert outside.read().code == 421
+    inside.expect("NOOP", 200)
+    # The time begins when nobody is logged in any more, not at the connect.
+    again = connect(server, implicit=True).log_in()
+    with connect(server) as later:
+        assert later.read().code == 421
+    again.expect("REIN", 220)
+    again.log_in()
+    inside.expect("NOOP", 200)
 
 
 @pytest.mark.requirement("R1123-c", side="S")

@@ -126,7 +126,7 @@ class ControlConnection(asyncio.BufferedProtocol):
             return
         self.is_admitted = True
         _logger.info("%s = connected", self.session)
-        self._time_limits.watch_idle()
+        self.await_login()
         if self.listener.is_implicit:
             self._start_tls()
         else:
@@ -322,6 +322,10 @@ class ControlConnection(asyncio.BufferedProtocol):
             self.core.receive_data(residue)
 
     # --- time and the end ---
+
+    def await_login(self) -> None:
+        """Nobody is logged in any more, or yet: that lasts for a limited time."""
+        self._time_limits.await_login()
 
     def _handshake_too_slow(self) -> None:
         reason = "TLS handshake took too long"

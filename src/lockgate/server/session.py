@@ -236,7 +236,10 @@ class Session:
         self.drop_endpoint()
         self.parameters = Parameters()
         self._count_out()
-        self.login = LoginState()
+        was_inside, self.login = self.login.account is not None, LoginState()
+        if was_inside:
+            # Not for every REIN: a client that never logs in shall gain no time by it.
+            self.control.await_login()
         if not self.control.core.state.is_protected:
             # After CCC the old TLS counts for data until here; on what is in clear it names nobody.
             self.tls = TlsState()

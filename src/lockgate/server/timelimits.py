@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 
 __all__ = ["TimeLimits"]
 
-# A client that has not logged in waits for nothing and nobody.
-_LOGIN_SECONDS = 60.0
-
 
 class TimeLimits:
     """The timers of one control connection. All methods run on the event loop.
@@ -27,21 +24,20 @@ class TimeLimits:
         control: The connection that ends when a time is up.
     """
 
-    __slots__ = ("_control", "_idle", "_stall", "_step")
+    __slots__ = ("_control", "_idle", "_login_ends", "_stall", "_step")
 
     def __init__(self, control: ControlConnection) -> None:
         self._control = control
         self._step: asyncio.TimerHandle | None = None
         self._idle: asyncio.TimerHandle | None = None
         self._stall: asyncio.TimerHandle | None = None
+        self._login_ends = 0.0
 
     def forget(self) -> None:
         """Stop every timer: each would keep the session, and its TLS context, until its time is up."""
         self.step_done()
         self.reads_again()
-        if self._idle is not None:
-            self._idle.cancel()
-            self._idle = None
+        self._forget_idle()
 
     # --- the one step that is awaited: a handshake, the end of TLS, the peer's FIN ---
 
@@ -74,23 +70,35 @@ class TimeLimits:
         self._tell("the client does not read its replies")
         self._control.abort("the client does not read its replies")
 
-    # --- a client that says nothing ---
+    # --- a client that says nothing, or everything but who it is ---
 
-    def watch_idle(self) -> None:
-        """End the session when nothing has run for the idle limit; looks again by itself."""
+    def await_login(self) -> None:
+        """Nobody is logged in, from now on; what else the client says gives it no more time for that."""
         control = self._control
+        self._login_ends = control.server.loop.time() + control.server.config.limits.login_seconds
+        self._watch()
+
+    def _watch(self) -> None:
+        """End the session when its time is up; looks again by itself."""
+        self._forget_idle()
+        control, limits = self._control, self._control.server.config.limits
         if control.is_closing:
             return
-        limit = control.server.config.limits.idle_seconds
-        if control.session.user_name is None:
-            limit = min(limit, _LOGIN_SECONDS)
         now = control.server.loop.time()
-        left = control.runner.idle_since(now) + limit - now
-        if left <= 0:
-            self._tell("idle")
-            control.dismiss(f"Idle for {limit:.0f} seconds; closing.")
+        ends, reason = control.runner.idle_since(now) + limits.idle_seconds, "idle"
+        told = f"Idle for {limits.idle_seconds:g} seconds; closing."
+        if control.session.user_name is None and self._login_ends < ends:
+            ends, reason, told = self._login_ends, "no login", "No login in time; closing."
+        if ends <= now:
+            self._tell(reason)
+            control.dismiss(told)
             return
-        self._idle = control.server.loop.call_later(left, self.watch_idle)
+        self._idle = control.server.loop.call_at(ends, self._watch)
+
+    def _forget_idle(self) -> None:
+        if self._idle is not None:
+            self._idle.cancel()
+            self._idle = None
 
     def _tell(self, reason: str) -> None:
         record(

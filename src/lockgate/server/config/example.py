@@ -91,6 +91,7 @@ sessions = 10000
 sessions_per_address = 100
 transfers = 1000                  # data connections at the same time
 idle_seconds = 300                # without a command and without a transfer
+login_seconds = 60                # from connecting (or REIN) until the login is done, whatever else is said
 handshake_seconds = 15            # for a TLS handshake
 data_open_seconds = 30            # for the data connection to come about
 stall_seconds = 120               # without a byte moving on a data connection

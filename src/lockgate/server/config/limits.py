@@ -67,6 +67,7 @@ class LimitsConfig(RateLimits):
     sessions_per_address: Count = 100
     transfers: Count = 1000
     idle_seconds: Seconds = 300
+    login_seconds: Seconds = 60
     handshake_seconds: Seconds = 15
     data_open_seconds: Seconds = 30
     stall_seconds: Seconds = 120

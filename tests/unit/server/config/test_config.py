@@ -150,6 +150,7 @@ def test_the_limits_have_their_documented_defaults(folder: Path) -> None:
         "sessions_per_address": 100,
         "transfers": 1000,
         "idle_seconds": 300,
+        "login_seconds": 60,
         "handshake_seconds": 15,
         "data_open_seconds": 30,
         "stall_seconds": 120,
