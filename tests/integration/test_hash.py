@@ -45,8 +45,7 @@ def sums(algorithm: str, data: bytes) -> str:
 
 def working(server: LiveServer) -> int:
     """How many threads hash just now."""
-    pool = server.server.digesters
-    return server.call(lambda: len(pool._threads) - len(pool._idle))
+    return server.call(lambda: server.server.digesters.turns.out)
 
 
 @pytest.mark.requirement("RX-HASH", side="S")
@@ -322,13 +321,17 @@ def test_more_hashes_than_may_wait_are_refused_for_now(start: Start, connect: Co
     server = start(features="hash_jobs = 1")
     huge(server.root)
     (server.root / "small").write_bytes(b"1")
-    server.call(lambda: server.server.digesters.resize(1, queue_limit=0))
-    busy, other = connect(server).log_in(), connect(server).log_in()
+    server.server.digesters.turns._waiting_limit = 1
+    busy, more, other = (connect(server).log_in() for _ in range(3))
     busy.write(b"HASH huge\r\n")
     until(lambda: working(server))
+    more.write(b"HASH huge\r\n")
+    until(lambda: server.call(lambda: server.server.digesters.turns.waiting))
     other.expect("HASH small", 450)
     busy.write(b"ABOR\r\n")
-    assert [busy.read().code, busy.read().code] == [426, 226]
+    more.write(b"ABOR\r\n")
+    for client in (busy, more):
+        assert [client.read().code, client.read().code] == [426, 226]
     until(lambda: other.command("HASH small").code == 213)
 
 
@@ -369,4 +372,4 @@ def test_a_reload_changes_algorithms_and_jobs(start: Start, connect: Connect) ->
     )
     server.call(server.server.reload)
     assert client.expect("HASH a", 213).startswith("213 CRC32 ")
-    assert server.server.digesters._max_threads == 5
+    assert server.server.digesters.turns.at_once == 5

@@ -26,6 +26,7 @@ from .certificates import CertificateKeeper
 from .cleaning import PartialCleaner
 from .config import Config, ListenerTls, accounts, load_config, remarks
 from .control import ControlConnection
+from .digesting import Digesters
 from .door import Door
 from .hashing import PasswordChecks
 from .homes import Homes
@@ -49,7 +50,6 @@ _logger = logging.getLogger(__name__)
 # Blocking file and account work that answers a command; transfers have threads of their own.
 _HELPER_THREADS = 16
 _HELPER_QUEUE = 20_000
-_DIGEST_QUEUE = 100
 # Small, so that what one client sends at once does not hold up the others.
 _READ_BYTES = 16 * 1024
 _LAST_WORDS_SECONDS = 3.0
@@ -83,7 +83,7 @@ class Server:
         greeting: The 220.
         helpers: Threads for blocking work that answers a command.
         passwords: Checks passwords.
-        digesters: Threads for HASH.
+        digesters: Hash files for HASH.
         read_buffer: What sessions read into, one after the other; its content means nothing between reads.
         workers: Threads for transfers.
         turnstile: Where the threads of slow uploads wait.
@@ -116,7 +116,7 @@ class Server:
         self.turnstile = Turnstile()
         self.helpers = Workers(_HELPER_THREADS, queue_limit=_HELPER_QUEUE, name="lockgate-helper")
         # Hashing files takes long, and only those who ask for it shall wait.
-        self.digesters = Workers(config.features.hash_jobs, queue_limit=_DIGEST_QUEUE, name="lockgate-digest")
+        self.digesters = Digesters(config.features.hash_jobs)
         self.read_buffer = bytearray(_READ_BYTES)
         self.cleaner = PartialCleaner(self)
         self.quotas = Quotas(self)
@@ -225,7 +225,7 @@ class Server:
         transfers = config.limits.transfers
         self.data_budget.resize(transfers)
         self.workers.resize(transfers, queue_limit=transfers)
-        self.digesters.resize(config.features.hash_jobs, queue_limit=_DIGEST_QUEUE)
+        self.digesters.resize(config.features.hash_jobs)
         self.certificates.start()
         found = remarks(config)
         for remark in found:
@@ -257,6 +257,7 @@ class Server:
         self.quotas.stop()
         self._close_listeners()
         self.passwords.refuse_all()
+        self.digesters.refuse_all()
         for control in list(self._controls):
             if control.session.job is None:
                 control.shut_down()

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from lockgate.storage.base import ReadHandle
     from lockgate.transfer.stop import Stop
 
-__all__ = ["ALGORITHMS", "Digest", "digest"]
+__all__ = ["ALGORITHMS", "Digest", "FileDigest"]
 
 # Half a millisecond of SHA-256 or so: how soon an interruption is noticed.
 _PIECE_BYTES = 256 * 1024
@@ -74,44 +74,82 @@ class Digest:
     value: str
 
 
-def digest(
-    reader: ReadHandle,
-    algorithm: str,
-    *,
-    first: int = 0,
-    last: int | None = None,
-    stop: Stop,
-    deadline: float,
-) -> Digest:
-    """Read a file and return its checksum. Blocks.
+class FileDigest:
+    """The checksum of a file, made piece by piece, so that it can wait between two of them. Blocks.
+
+    For one thread at a time. The file is open from the first `go_on` until it is done, fails, or `close`.
 
     Args:
-        reader: The file; stays open.
+        open_file: Opens the file.
         algorithm: A key of `ALGORITHMS`.
         first: Where to begin, in bytes.
         last: The last byte, or None; what lies behind the end is left out.
         stop: Ends it from another thread.
         deadline: A `time.monotonic()` value.
-
-    Raises:
-        OffsetBeyondEnd: A range was given, and no byte lies in it.
-        TransferAborted: `stop` was asked to interrupt.
-        TransferTimeout: The deadline has passed.
-        StorageError: Reading failed.
     """
-    hasher = ALGORITHMS[algorithm]()
-    view = memoryview(bytearray(_PIECE_BYTES))
-    reader.seek(first)
-    position = first
-    while last is None or position <= last:
-        stop.check()
-        if time.monotonic() >= deadline:
-            raise TransferTimeout("the file could not be read and hashed in time")
-        count = reader.readinto(view if last is None else view[: last - position + 1])
-        if not count:
-            break
-        hasher.update(view[:count])
-        position += count
-    if position == first and (first or last is not None):
-        raise OffsetBeyondEnd(f"the file has no byte at {first}")
-    return Digest(first, max(first, position - 1), hasher.hexdigest())
+
+    __slots__ = ("_first", "_hasher", "_last", "_open_file", "_position", "_reader", "deadline", "stop")
+
+    def __init__(
+        self,
+        open_file: Callable[[], ReadHandle],
+        algorithm: str,
+        *,
+        first: int = 0,
+        last: int | None = None,
+        stop: Stop,
+        deadline: float,
+    ) -> None:
+        self.stop = stop
+        self.deadline = deadline
+        self._open_file = open_file
+        self._reader: ReadHandle | None = None
+        self._hasher = ALGORITHMS[algorithm]()
+        self._first = self._position = first
+        self._last = last
+
+    def go_on(self, has_to_wait: Callable[[], bool] = lambda: False) -> Digest | None:
+        """Read and hash on; return None when `has_to_wait` said so before the end.
+
+        Raises:
+            OffsetBeyondEnd: A range was given, and no byte lies in it.
+            TransferAborted: `stop` was asked to interrupt.
+            TransferTimeout: The deadline has passed.
+            StorageError: Opening or reading failed.
+        """
+        try:
+            found = self._go_on(has_to_wait)
+        except BaseException:
+            self.close()
+            raise
+        if found is not None:
+            self.close()
+        return found
+
+    def close(self) -> None:
+        """Close the file. May be called again, not while `go_on` runs."""
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            reader.close()
+
+    def _go_on(self, has_to_wait: Callable[[], bool]) -> Digest | None:
+        self.stop.check()
+        if self._reader is None:
+            self._reader = self._open_file()
+            self._reader.seek(self._first)
+        first, last = self._first, self._last
+        view = memoryview(bytearray(_PIECE_BYTES))
+        while last is None or self._position <= last:
+            self.stop.check()
+            if time.monotonic() >= self.deadline:
+                raise TransferTimeout("the file could not be read and hashed in time")
+            count = self._reader.readinto(view if last is None else view[: last - self._position + 1])
+            if not count:
+                break
+            self._hasher.update(view[:count])
+            self._position += count
+            if has_to_wait():
+                return None
+        if self._position == first and (first or last is not None):
+            raise OffsetBeyondEnd(f"the file has no byte at {first}")
+        return Digest(first, max(first, self._position - 1), self._hasher.hexdigest())

@@ -11,7 +11,7 @@ import pytest
 
 from lockgate.errors import TransferAborted, TransferTimeout
 from lockgate.storage.base import OffsetBeyondEnd
-from lockgate.transfer.digests import ALGORITHMS, Digest, digest
+from lockgate.transfer.digests import ALGORITHMS, Digest, FileDigest
 from lockgate.transfer.stop import Stop
 
 CONTENT = random.Random(2).randbytes(1_000_003)
@@ -25,6 +25,7 @@ class File:
         self.position = 0
         self.reads = 0
         self.stop = stop
+        self.closed = 0
 
     @property
     def size(self) -> int:
@@ -48,7 +49,11 @@ class File:
         return len(piece)
 
     def close(self) -> None:
-        pass
+        self.closed += 1
+
+
+def digest(file: File, algorithm: str, **more):
+    return FileDigest(lambda: file, algorithm, **more).go_on()
 
 
 def soon() -> float:
@@ -105,3 +110,26 @@ def test_a_deadline_ends_it():
     with pytest.raises(TransferTimeout):
         digest(file, "CRC32", stop=Stop(), deadline=time.monotonic())
     assert file.reads == 0
+    assert file.closed == 1
+
+
+def test_one_that_waits_after_each_piece_comes_to_the_same():
+    file = File()
+    work = FileDigest(lambda: file, "SHA-256", first=10, last=900_000, stop=Stop(), deadline=soon())
+    steps = 1
+    while (found := work.go_on(lambda: True)) is None:
+        assert not file.closed
+        steps += 1
+    assert found == Digest(10, 900_000, hashlib.sha256(CONTENT[10:900_001]).hexdigest())
+    assert steps == 5
+    work.close()
+    assert file.closed == 1
+
+
+def test_one_that_is_given_up_between_two_pieces_closes_its_file():
+    file = File()
+    work = FileDigest(lambda: file, "CRC32", stop=Stop(), deadline=soon())
+    work.go_on(lambda: True)
+    work.close()
+    work.close()
+    assert file.closed == 1
