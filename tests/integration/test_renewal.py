@@ -187,3 +187,13 @@ def test_an_end_that_is_far_is_not_logged(start, caplog):
     server.call(server.server.reload)
     server.drain()
     assert told(caplog, "expires") == told(caplog, "EXPIRED") == 0
+
+
+def test_the_end_of_a_certificate_is_told_when_it_comes_and_not_a_day_later(start, caplog):
+    with caplog.at_level(logging.INFO, "lockgate.audit"):
+        server = start(tls=OFTEN)
+        until(lambda: told(caplog, "started version=") == 1)
+        authority().issue_server(days=3 / 86_400).write(server.work, "server")
+        until(lambda: told(caplog, "expires in 0 days") >= 1)
+        assert told(caplog, "EXPIRED on") == 0
+        until(lambda: any("certificate-ends" in one and "EXPIRED on" in one for one in caplog.messages))

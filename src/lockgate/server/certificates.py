@@ -15,7 +15,7 @@ from lockgate.errors import LockgateError
 from lockgate.transfer.workers import WorkersBusy
 
 from .audit import record
-from .config.tls_remarks import endings, tls_remarks
+from .config.tls_remarks import endings, seconds_to_next_end, tls_remarks
 
 if TYPE_CHECKING:
     import asyncio
@@ -33,6 +33,7 @@ _logger = logging.getLogger(__name__)
 # them: what does not fit is looked at again in silence before anybody is told.
 _LOOKS_IN_SILENCE = 5
 _DAY_SECONDS = 24 * 3600.0
+_AFTER_THE_END_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ class CertificateKeeper:
         self.failed_looks = 0
 
     def start(self) -> None:
-        """Watch from now on, and tell of what ends soon, now and every day. Event loop only.
+        """Watch from now on, and tell of what ends soon: now, every day, and when it ends. Event loop only.
 
         Called again after a reload: then it begins anew, with the configuration that is in force.
         """
@@ -82,16 +83,28 @@ class CertificateKeeper:
     # --- what ends soon ---
 
     def _remind(self) -> None:
-        config = self._server.config
+        """Tell of what ends soon or has ended, and do so again in a day, and when the next one ends."""
+        config, loop = self._server.config, self._server.loop
+        reminder = self._reminder = loop.call_later(_DAY_SECONDS, self._remind)
 
         def tell() -> None:
             for remark in tls_remarks(config):
                 _logger.warning("%s", remark)
             for one in endings(config):
                 record("certificate-ends", file=one.file, what=one.what, when=one.when, days=one.days)
+            seconds = seconds_to_next_end(config)
+            if seconds is not None and seconds < _DAY_SECONDS:
+                # The loop is gone when the server has stopped meanwhile.
+                with contextlib.suppress(RuntimeError):
+                    loop.call_soon_threadsafe(self._remind_earlier, reminder, seconds)
 
         self._submit(tell)
-        self._reminder = self._server.loop.call_later(_DAY_SECONDS, self._remind)
+
+    def _remind_earlier(self, reminder: asyncio.TimerHandle, seconds: float) -> None:
+        if self._reminder is reminder:
+            reminder.cancel()
+            # Clients judge it by the second: a moment later, so that it is over for us too.
+            self._reminder = self._server.loop.call_later(seconds + _AFTER_THE_END_SECONDS, self._remind)
 
     # --- files that change ---
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from lockgate._version import __version__
 from lockgate.errors import LockgateError
 from lockgate.protocol.replies import Reply, ReplyCode
 from lockgate.transfer.ports import PortRange
@@ -129,6 +130,7 @@ class Server:
         self._controls: set[ControlConnection] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._leave_hook: asyncio.Event | None = None
+        self._interrupted: set[Job] = set()
 
     # --- for the sessions ---
 
@@ -187,6 +189,8 @@ class Server:
         self.cleaner.start()
         self.certificates.start()
         self.quotas.start()
+        places = ", ".join(f"{one.address} port {one.port} ({one.tls})" for one in bound)
+        record("started", version=__version__, listeners=places)
         return bound
 
     async def _listen(self, state: ListenerState) -> list[BoundListener]:
@@ -252,6 +256,7 @@ class Server:
             seconds: How long transfers may go on; None: as `[limits]` says.
         """
         self.is_draining = True
+        began, sessions = self.loop.time(), len(self._controls)
         self.cleaner.stop()
         self.certificates.stop()
         self.quotas.stop()
@@ -276,10 +281,13 @@ class Server:
                 await asyncio.wait_for(self._leave_hook.wait(), deadline - self.loop.time())
         await self.loop.run_in_executor(None, self._stop_threads)
         self.homes.close()
+        seconds_taken = self.loop.time() - began
+        record("stopped", sessions=sessions, interrupted=len(self._interrupted), seconds=seconds_taken)
 
     def interrupt_transfers(self) -> None:
         """End every running transfer as interrupted: a drain that shall not take its time."""
         for job in self._running_jobs():
+            self._interrupted.add(job)
             job.abort()
 
     async def _jobs_end(self, deadline: float) -> None:

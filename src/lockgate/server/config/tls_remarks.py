@@ -113,6 +113,36 @@ def endings(config: Config, now: datetime.datetime | None = None) -> tuple[Endin
     )
 
 
+def seconds_to_next_end(config: Config, now: datetime.datetime | None = None) -> float | None:
+    """Return how long it is until the next certificate or revocation list ends, None when none will.
+
+    Args:
+        config: The configuration.
+        now: The time, with its zone; that of the clock by default.
+    """
+    moment = now or datetime.datetime.now(datetime.UTC)
+    policies = _policies(config)
+    authorities = _files(one.client_ca for one in policies)
+    lists = _files(one.crl for one in policies)
+    found = [
+        *(
+            one
+            for file in (*config.served_certificates(), *authorities)
+            for one in _read(certificate_validity, file)
+        ),
+        *(one for file in lists for one in _read(crl_validity, file)),
+    ]
+    left = [(one.end - moment).total_seconds() for one in found if one.end is not None and one.end > moment]
+    return min(left, default=None)
+
+
+def _read(validity_of: Callable[[Path], tuple[Validity, ...]], file: Path) -> tuple[Validity, ...]:
+    try:
+        return validity_of(file)
+    except ConfigError:
+        return ()
+
+
 def _files(found: Iterable[Path | None]) -> tuple[Path, ...]:
     return tuple(dict.fromkeys(file for file in found if file is not None))
 
@@ -126,11 +156,7 @@ def _endings(
     now: datetime.datetime,
 ) -> Iterator[Ending]:
     for file in files:
-        try:
-            found = validity_of(file)
-        except ConfigError:
-            continue
-        for one in found:
+        for one in _read(validity_of, file):
             limit = datetime.timedelta(days=days)
             if validity_of is crl_validity and one.end is not None:
                 limit = min(limit, (one.end - one.start) / _CRL_PART)
