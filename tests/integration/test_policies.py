@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from endings import cut
 from live_server import LiveServer, cheap_hash
 from raw_client import RawClient
 from tls_bytes import enter, forgiving, listener
@@ -190,3 +191,24 @@ def test_the_next_user_of_a_session_gets_the_policy_of_their_own(start: Start, c
     enter(client)
     client.expect("PROT C", 534)
     client.download("NLST")
+
+
+def test_the_end_that_an_upload_needs_is_that_of_the_user_who_is_logged_in(
+    start: Start, connect: Connect
+) -> None:
+    home = f'password_hash = "{cheap_hash("bob")}"\nhome = "bob"\nrequire_close_notify = false'
+    server = start(more_accounts=f'[[account]]\nname = "bob"\n{home}')
+    client = enter(connect(server, implicit=True), "bob", "bob")
+
+    def cut_upload() -> int:
+        sock = client.passive()
+        client.expect("STOR cut.bin", 150)
+        data = client.protect_data(sock)
+        data.sendall(b"content")
+        cut(data)
+        return client.read().code
+
+    assert cut_upload() == 226
+    client.expect("REIN", 220)
+    enter(client)
+    assert cut_upload() == 426

@@ -17,6 +17,7 @@ _LONGEST = 500
 # No other escape begins so: a value that was cut is told from one that ends in dots.
 _CUT = "\\..."
 _NEEDS_QUOTES = frozenset(' ="')
+_ESCAPED = frozenset('\\"')
 
 
 def record(event: str, /, **values: object) -> None:
@@ -55,6 +56,8 @@ def _shown(value: object) -> str:
 
 
 def _escaped(text: str) -> str:
+    if len(text) <= _LONGEST and text.isprintable() and _ESCAPED.isdisjoint(text):
+        return text  # as almost every value is: not each character by itself
     # No character becomes shorter, so what is behind the limit need not be looked at.
     parts = [_escape(character) for character in text[: _LONGEST + 1]]
     if sum(map(len, parts)) <= _LONGEST:
@@ -70,7 +73,7 @@ def _escaped(text: str) -> str:
 
 
 def _escape(character: str) -> str:
-    if character in '\\"':
+    if character in _ESCAPED:
         return f"\\{character}"
     if character.isprintable():
         return character

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import ipaddress
 import select
 import socket
@@ -44,6 +45,7 @@ _IP_BIND_ADDRESS_NO_PORT = 24
 _MISSING_PEER = frozenset({errno.ECONNABORTED, errno.EAGAIN, errno.EINTR, errno.EPROTO, errno.ECONNRESET})
 
 
+@functools.lru_cache(maxsize=1024)
 def normal_address(host: str) -> str:
     """Return a numeric address in its one usual form: no zone, IPv4 inside IPv6 as plain IPv4.
 
