@@ -38,7 +38,8 @@ def make_hash(
         bool, typer.Option("--stdin", help="Read the password from standard input: its first line.")
     ] = False,
     config: Annotated[
-        Path | None, typer.Option("--config", metavar="FILE", help="Hash as [passwords] in FILE says.")
+        Path | None,
+        typer.Option("--config", metavar="FILE", readable=False, help="Hash as [passwords] in FILE says."),
     ] = None,
     memory_kib: Annotated[
         int | None, typer.Option("--memory-kib", metavar="KIB", help="Memory that one hash takes.")

@@ -33,7 +33,8 @@ def _group() -> None:
 @app.command()
 def show(
     config: Annotated[
-        Path | None, typer.Option("--config", metavar="FILE", help="The server's configuration.")
+        Path | None,
+        typer.Option("--config", metavar="FILE", readable=False, help="The server's configuration."),
     ] = None,
 ) -> None:
     """Print subject, names, validity and SHA-256 fingerprint of the certificates that serve uses.

@@ -19,7 +19,9 @@ app = typer.Typer(no_args_is_help=True, help="Check a configuration file, or pri
 
 @app.command()
 def check(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The configuration file (TOML).")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", readable=False, help="The configuration file (TOML).")
+    ],
 ) -> None:
     """Say everything that is wrong in FILE, with line and remedy; exit 2 if anything is.
 

@@ -64,7 +64,8 @@ def serve(
         ),
     ] = None,
     config: Annotated[
-        Path | None, typer.Option("--config", metavar="FILE", help="Run with this configuration instead.")
+        Path | None,
+        typer.Option("--config", metavar="FILE", readable=False, help="Run with this configuration instead."),
     ] = None,
     host: Annotated[str | None, typer.Option(help=f"The address to listen on.  [default: {HOST}]")] = None,
     port: Annotated[

@@ -6,6 +6,7 @@ decide who may come in, and must not verify chains: TLS has done so before.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,13 @@ from lockgate.tls.pins import fingerprint, parse_pin
 if TYPE_CHECKING:
     from cryptography.x509 import Name, ObjectIdentifier
 
-__all__ = ["Identity", "from_certificate", "parse_subject"]
+__all__ = ["Identity", "from_certificate", "parse_subject", "subject_text"]
+
+# Type, value and separator; what a value has of separators is in quotes or behind a backslash.
+_OPENSSL_PART = re.compile(
+    r"""\s*([A-Za-z][A-Za-z0-9]*|[0-9.]+)\s*=\s*"""
+    r"""("(?:[^"\\]|\\.)*"|(?:[^\s",+\\=]|\\.|[ ](?=[^\s,+]))*)\s*([,+]|$)"""
+)
 
 Rdn = frozenset[tuple[str, str]]
 """A relative distinguished name: attribute types (dotted) with values; most have one."""
@@ -90,6 +97,40 @@ def parse_subject(text: str) -> tuple[Rdn, ...]:
         raise ConfigError(
             f"{shorten(text)!r} is no certificate subject: write it like CN=alice,O=Example (RFC 4514)"
         ) from error
+
+
+def subject_text(text: str) -> str:
+    """Return a name in RFC 4514's notation, given in it or as `openssl x509 -subject` prints it.
+
+    Raises:
+        ConfigError: It is neither.
+    """
+    try:
+        parse_subject(text)
+    except ConfigError:
+        plain = _from_openssl(text)
+        if plain is None:
+            raise
+        parse_subject(plain)
+        return plain
+    return text
+
+
+def _from_openssl(text: str) -> str | None:
+    """Return RFC 4514's notation of `subject=CN = bank, O = "Example, Inc."`, or None if that is not it."""
+    rest = text.strip().removeprefix("subject=").lstrip()
+    plain = ""
+    while rest:
+        found = _OPENSSL_PART.match(rest)
+        if found is None:
+            return None
+        value = found[2]
+        if value.startswith('"'):
+            value = re.sub(r"\\(.)", r"\1", value[1:-1])
+            value = re.sub(r'([,+"\\<>;])', r"\\\1", value)
+        plain += f"{found[1]}={value}{found[3]}"
+        rest = rest[found.end() :]
+    return None if not plain or plain.endswith((",", "+")) else plain
 
 
 def from_certificate(der: bytes) -> Identity:

@@ -5,6 +5,7 @@ Blocks for the files. Must not decide who may come in.
 
 from __future__ import annotations
 
+import re
 import ssl
 from typing import TYPE_CHECKING, NoReturn
 
@@ -12,6 +13,12 @@ from lockgate.errors import ConfigError, shorten
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+_READ_BYTES = 1 << 20
+_WANTED = {
+    "CERTIFICATE": "the certificate chain in PEM (-----BEGIN CERTIFICATE-----), the own one first",
+    "PRIVATE KEY": "the certificate's private key in PEM (-----BEGIN PRIVATE KEY-----)",
+}
 
 __all__ = ["load_ca", "load_certificate", "load_crl"]
 
@@ -40,6 +47,12 @@ def load_certificate(context: ssl.SSLContext, certificate: Path, key: Path | Non
     except ssl.SSLError as error:
         if error.reason == "KEY_VALUES_MISMATCH":
             raise ConfigError(f"the key {key or certificate} does not belong to {certificate}") from error
+        for file, label, name in (
+            (certificate, "CERTIFICATE", "certificate"),
+            (key or certificate, "PRIVATE KEY", "key"),
+        ):
+            if problem := _lacks(file, label):
+                raise ConfigError(f"{name}: {problem}") from error
         raise ConfigError(
             f"{certificate} and {key or certificate} are not a certificate chain and its key in PEM: "
             f"{shorten(error.reason or str(error))}"
@@ -86,3 +99,21 @@ def _must_be_readable(file: Path, what: str) -> None:
             return
     except OSError as error:
         raise ConfigError(f"{what}: {file} cannot be read: {error.strerror}") from error
+
+
+def _lacks(file: Path, label: str) -> str:
+    """Return what a PEM file holds in place of what is wanted, or "" when that is there."""
+    try:
+        with file.open("rb") as opened:
+            data = opened.read(_READ_BYTES)
+    except OSError as error:
+        return f"{file} cannot be read: {error.strerror}"
+    labels = [one.decode() for one in re.findall(rb"-----BEGIN ([A-Z0-9 ]+)-----", data)]
+    if any(one == label or (one.endswith(label) and label == "PRIVATE KEY") for one in labels):
+        return ""
+    wanted = f"what is wanted is {_WANTED[label]}"
+    if data[:1] == b"\x30":
+        return f"{file} is in DER or PKCS #12, not in PEM: `openssl` converts it; {wanted}"
+    if not labels:
+        return f"{file} is not PEM; {wanted}"
+    return f"{file} holds {' and '.join(dict.fromkeys(labels))}, no {label}; {wanted}"

@@ -314,3 +314,13 @@ def test_a_key_that_everybody_can_read_fails_the_check(tmp_path: Path, capsys: C
     told = capsys.readouterr().err
     assert f"{file}:2: " in told
     assert "chmod 600" in told
+
+
+def test_a_configuration_that_cannot_be_read_is_told_in_our_own_words(
+    tmp_path: Path, capsys: Capture
+) -> None:
+    assert main(["config", "check", str(tmp_path)]) == 2
+    assert main(["config", "check", str(tmp_path / "none.toml")]) == 2
+    folder, missing = capsys.readouterr().err.splitlines()
+    assert folder.startswith(f"lockgate: {tmp_path}: cannot read the configuration (Is a directory)")
+    assert missing.startswith(f"lockgate: {tmp_path}/none.toml: cannot read the configuration (No such file")

@@ -9,7 +9,7 @@ import pytest
 
 from lockgate.errors import CertificateRejected, ConfigError
 from lockgate.tls.devcert import CertificateAuthority
-from lockgate.tls.identity import Identity, from_certificate, parse_subject
+from lockgate.tls.identity import Identity, from_certificate, parse_subject, subject_text
 from lockgate.tls.pins import check_pin, fingerprint, parse_pin
 
 DER = b"some certificate"
@@ -198,3 +198,22 @@ def test_importing_tls_needs_the_standard_library_only():
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
     )
     assert done.stdout == "done\n"
+
+
+@pytest.mark.parametrize(
+    ("printed", "meant"),
+    [
+        ("CN=bank,O=Example", "CN=bank,O=Example"),
+        ("subject=CN = bank, O = Example", "CN=bank,O=Example"),
+        ("CN = bank, O = Example Ltd", "CN=bank,O=Example Ltd"),
+        ('C = DE, O = "Example, Inc.", CN = bank', "C=DE,O=Example\\, Inc.,CN=bank"),
+    ],
+)
+def test_a_subject_is_taken_as_openssl_prints_it(printed: str, meant: str) -> None:
+    assert parse_subject(subject_text(printed)) == parse_subject(meant)
+
+
+@pytest.mark.parametrize("text", ["bank", "CN = bank,", "CN = a = b", "CN = bank, what"])
+def test_what_is_no_subject_stays_none(text: str) -> None:
+    with pytest.raises(ConfigError, match="is no certificate subject"):
+        subject_text(text)

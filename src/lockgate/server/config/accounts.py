@@ -11,7 +11,7 @@ from lockgate.accounts.base import Account, Permission, name_problem
 from lockgate.accounts.files import FileRules
 from lockgate.accounts.passwords import hash_problem
 from lockgate.errors import AccountError, ConfigError, shorten
-from lockgate.tls.identity import parse_subject
+from lockgate.tls.identity import subject_text
 from lockgate.tls.pins import parse_pin
 
 from .fields import PathValue, Section, Whole
@@ -39,8 +39,13 @@ _Fingerprints = Annotated[tuple[str, ...], BeforeValidator(_fingerprints), Field
 
 
 def _permissions(value: object) -> object:
-    if not isinstance(value, str):
+    if isinstance(value, Permission):
         return value
+    if not isinstance(value, str):
+        words = " ".join(str(one) for one in value) if isinstance(value, list) else "read list"
+        raise ValueError(  # noqa: TRY004 - pydantic's kind
+            f'expected words in one pair of quotes: permissions = "{shorten(words)}"'
+        )
     try:
         return Permission.parse(value)
     except AccountError as error:
@@ -99,9 +104,11 @@ class AccountConfig(PolicyOverrides, FileOverrides, AllowanceOverrides):
     def _check_subject(cls, value: str) -> str:
         if value:
             try:
-                parse_subject(value)
+                return subject_text(value)
             except ConfigError as error:
-                raise ValueError(str(error)) from error
+                raise ValueError(
+                    f"{error}; `openssl x509 -noout -subject -nameopt RFC2253` prints it so"
+                ) from error
         return value
 
     @field_validator("certificate_email")

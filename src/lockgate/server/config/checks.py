@@ -14,7 +14,7 @@ from lockgate.accounts.base import CertificateRule, ClearCommandChannel, Protect
 from lockgate.errors import shorten
 from lockgate.transfer.ports import PortRange
 
-from .accounts import AccountConfig
+from .accounts import CERTIFICATE_KEYS, AccountConfig
 from .handshakes import handshake_problems
 from .limits import PassiveConfig
 from .listeners import ListenerConfig, ListenerTls
@@ -301,8 +301,8 @@ def _certificate_problems(
         yield (
             "password_hash",
             (
-                "neither password_hash nor certificate_subject is there, so nobody could log in; "
-                "write password_hash with what `lockgate account hash` prints"
+                f"neither password_hash nor any of {', '.join(CERTIFICATE_KEYS)} is there, so nobody could "
+                "log in; write password_hash with what `lockgate account hash` prints, or one of the others"
             ),
         )
     with_tls = [one for one in parts.listeners if one is not None and one.tls is not ListenerTls.NONE]

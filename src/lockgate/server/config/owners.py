@@ -14,7 +14,7 @@ from lockgate.errors import ConfigError, shorten
 if TYPE_CHECKING:
     from .files import FilesConfig
 
-__all__ = ["group_number", "owner_problems", "this_user", "user_number", "whose"]
+__all__ = ["group_number", "owner_problems", "this_user", "unreadable_remedy", "user_number", "whose"]
 
 # What chown takes; the highest number means "leave it".
 _HIGHEST = 2**32 - 2
@@ -72,6 +72,18 @@ def whose(path: Path) -> str:
     except OSError:
         return ""
     return f"owner {_user_name(found.st_uid)}, mode {stat.S_IMODE(found.st_mode):04o}"
+
+
+def unreadable_remedy(path: Path, error: OSError) -> str:
+    """Return what to do about a file that is there and cannot be read, or ""."""
+    if isinstance(error, IsADirectoryError):
+        return "that is a directory: write the path of the file in it"
+    if not isinstance(error, PermissionError):
+        return ""
+    facts = whose(path)
+    if not facts:
+        return f"let {this_user()}, whom this runs as, enter the folders above it"
+    return f"let {this_user()}, whom this runs as, read it ({facts}): `chown {this_user()} {path}`"
 
 
 def _user_name(number: int) -> str:

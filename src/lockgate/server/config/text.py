@@ -85,11 +85,14 @@ def _expand(
 
 
 def find_line(lines: Mapping[KeyPath, int], place: KeyPath) -> int:
-    """Return the line of the key at `place`, or of the nearest table around it; 0 if there is none."""
+    """Return the line of the key at `place`, or of what is nearest to it; 0 if there is none."""
     for length in range(len(place), 0, -1):
         found = lines.get(place[:length])
         if found is not None:
             return found
+    if place[:1] == ("tls",):
+        # A default of [tls] that is not written: it is the first listener that wants it.
+        return lines.get(("listener", 0), 0)
     return 0
 
 

@@ -8,12 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from pydantic import BaseModel
+
 from lockgate.accounts.base import CertificateRule
 from lockgate.errors import shorten
 from lockgate.tls.policy import TLS_VERSIONS
 
 from .accounts import AccountConfig
 from .listeners import ListenerConfig, ListenerTls
+from .owners import unreadable_remedy
 from .policy import PolicyConfig, merged
 from .text import KeyPath
 from .tls import CertificateConfig, TlsConfig, merged_tls
@@ -124,8 +127,15 @@ def tls_file_problems(
     """Yield the place and the message of each file that cannot be read; does I/O."""
     with_tls = [one for one in listeners if one is None or one.tls is not ListenerTls.NONE]
     if tls is not None:
-        if any(one is None or one.certificate is None for one in with_tls):
-            yield from _file_problems(("tls",), tls, "certificate", "key")
+        wanting = [
+            index
+            for index, one in enumerate(listeners)
+            if one is None or (one.tls is not ListenerTls.NONE and one.certificate is None)
+        ]
+        if wanting:
+            # Without a [tls] of its own the file shows on a listener's line what is missing.
+            place: KeyPath = ("tls",) if tls.model_fields_set else ("listener", wanting[0])
+            yield from _file_problems(place, tls, "certificate", "key")
         yield from _file_problems(("tls",), tls, "client_ca", "crl")
     for index, listener in enumerate(listeners):
         if listener is not None and listener.tls is not ListenerTls.NONE:
@@ -138,17 +148,21 @@ def tls_file_problems(
 def _file_problems(place: KeyPath, section: object, *keys: str) -> Found:
     for key in keys:
         path: Path | None = getattr(section, key)
-        reason = _unreadable(path) if path is not None else ""
-        if reason:
-            yield (
-                (*place, key),
-                f"{key}: cannot read {path} ({reason}); put {_MEANINGS[key]} there or correct the path",
-            )
+        error = _unreadable(path) if path is not None else None
+        if path is None or error is None:
+            continue
+        reason = error.strerror or type(error).__name__
+        remedy = unreadable_remedy(path, error) or f"put {_MEANINGS[key]} there or correct the path"
+        told = f"{key}: cannot read {path} ({reason}); {remedy}"
+        if isinstance(section, BaseModel) and key not in section.model_fields_set:
+            # A default's path stands on no line of the file.
+            told += f'; that is the default: write {key} = "..." in [tls] for another file'
+        yield (*place, key), told
 
 
-def _unreadable(path: Path) -> str:
+def _unreadable(path: Path) -> OSError | None:
     try:
         with path.open("rb"):
-            return ""
+            return None
     except OSError as error:
-        return error.strerror or type(error).__name__
+        return error

@@ -26,6 +26,7 @@ Found = Iterator[tuple["KeyPath", str]]
 
 # How the messages of `ServerContexts` begin, and the key that they are about.
 _KEYS = {
+    "certificate:": "certificate",
     "ciphers:": "ciphers",
     "client_ca:": "client_ca",
     "crl:": "crl",

@@ -27,10 +27,12 @@ from .fields import Section
 from .files import FilesConfig
 from .limits import ActiveConfig, LimitsConfig, PassiveConfig
 from .listeners import ListenerConfig, ListenerTls
+from .owners import unreadable_remedy
 from .passwords import PasswordsConfig
 from .policy import PolicyConfig, merged
 from .rates import QuotaConfig
 from .rules import RuleConfig
+from .syntax import syntax_problem
 from .text import KeyPath, Problem, expand, find_line, key_lines
 from .tls import CertificateConfig, TlsConfig, merged_tls
 from .trial import trial_problems
@@ -216,7 +218,7 @@ def _parsed(
     try:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: not valid TOML: {error}") from error
+        raise ConfigError(syntax_problem(text, error).shown(str(path))) from error
     values = expand(raw, os.environ if environ is None else environ, report)
     assert isinstance(values, dict)
     return values, key_lines(text)
@@ -275,10 +277,8 @@ def _read(path: Path) -> str:
         with path.open("rb") as file:
             data = file.read(SIZE_LIMIT_BYTES + 1)
     except OSError as error:
-        raise ConfigError(
-            f"{path}: cannot read the configuration ({error.strerror}); "
-            "`lockgate config example` prints one to start from"
-        ) from error
+        remedy = unreadable_remedy(path, error) or "`lockgate config example` prints one to start from"
+        raise ConfigError(f"{path}: cannot read the configuration ({error.strerror}); {remedy}") from error
     if len(data) > SIZE_LIMIT_BYTES:
         raise ConfigError(f"{path}: larger than {SIZE_LIMIT_BYTES} bytes; is this really a configuration?")
     try:

@@ -100,10 +100,25 @@ def _message(detail: ErrorDetails, place: KeyPath, kind: type[BaseModel] | None)
         return f"{key}: {detail['ctx']['error']}" if key else str(detail["ctx"]["error"])
     given = "what is there" if key in _SECRET else _toml(detail["input"])
     message = f"{key} = {given} in {table}: expected {_expected(detail, key)}"
+    meant = _meant(detail)
+    if meant:
+        return f"{message}: {key} = {meant}"
     default = fields[key].get_default() if key in fields else None
     if default is None or default is PydanticUndefined:
         default = _EXAMPLES.get(key)
     return message if default is None else f"{message}; for example: {key} = {_toml(default)}"
+
+
+def _meant(detail: ErrorDetails) -> str:
+    """Return what was given in its right form, where brackets or quotes alone are missing, or ""."""
+    given = detail["input"]
+    match detail["type"]:
+        case "tuple_type" if isinstance(given, str):
+            return f"[{_toml(given)}]"
+        case "string_type" if isinstance(given, (int, float)) and not isinstance(given, bool):
+            return f'"{given}"'
+        case _:
+            return ""
 
 
 def _expected(detail: ErrorDetails, key: str) -> str:

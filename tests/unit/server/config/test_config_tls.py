@@ -119,7 +119,9 @@ def test_the_default_certificate_need_not_be_there_where_every_listener_has_its_
     (folder / "server.pem").unlink()
     own = "[[listener]]\ncertificate = 'first.pem'\nkey = 'first.key'\n"
     assert load(folder, own).served_certificates() == (folder / "first.pem",)
-    assert "F: certificate: cannot read" in refusal(folder, f"{own}[[listener]]\nport = 1\n")
+    told = refusal(folder, f"{own}[[listener]]\nport = 1\n")
+    assert "F:4: certificate: cannot read" in told
+    assert 'write certificate = "..." in [tls] for another file' in told
 
 
 @pytest.mark.requirement("RTLS-b", "RTLS-c", side="S")
