@@ -43,6 +43,27 @@ def test_a_transfer_that_runs_at_sigterm_completes_and_new_sessions_are_refused(
     assert hidden_files(tmp_path / "root") == []
 
 
+def test_a_session_ends_with_its_transfer_though_others_still_run(tmp_path: Path, connect: Connect) -> None:
+    with serving(tmp_path) as server:
+        clients = [connect(server).log_in() for _ in range(2)]
+        streams = []
+        for number, client in enumerate(clients):
+            data = client.passive()
+            client.expect(f"STOR {number}.bin", 150)
+            streams.append(client.protect_data(data))
+        server.process.send_signal(signal.SIGTERM)
+        until(server.refuses)
+        # Else this client could begin one transfer after the other as long as the slowest one takes.
+        for client, stream in zip(clients, streams, strict=True):
+            assert server.process.poll() is None
+            stream.unwrap()
+            assert client.read().code == 226
+            assert client.read().code == 421
+            assert client.at_end()
+            client.close()
+        assert server.process.wait(15) == 0
+
+
 def test_a_second_sigterm_interrupts_what_still_runs(tmp_path: Path, connect: Connect) -> None:
     with serving(tmp_path) as server:
         client = connect(server).log_in()

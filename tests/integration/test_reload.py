@@ -125,3 +125,17 @@ def test_passive_ports_and_features_change_for_sessions_that_run(start: Start, c
     client.expect("MODE Z", 504)
     edit(server, "[passive]", '[passive]\naddress = "192.0.2.7"')
     assert "192,0,2,7" in client.expect("PASV", 227)
+
+
+@pytest.mark.requirement("R4217-10.1-a", side="S")
+@pytest.mark.parametrize(("inside", "control"), [(False, "required"), (True, "forbidden")])
+def test_protection_that_a_reload_demands_between_user_and_pass_is_demanded(
+    start: Start, connect: Connect, inside: bool, control: str
+) -> None:
+    server = start(policy='control = "optional"\ndata = "optional"', account='control = "optional"')
+    client = connect(server)
+    if inside:
+        client.auth()
+    client.expect("USER alice", 331)
+    edit(server, 'home = "root"\ncontrol = "optional"', f'home = "root"\ncontrol = "{control}"')
+    client.expect(f"PASS {PASSWORD}", 530)
