@@ -96,6 +96,17 @@ def test_one_who_fails_for_ever_writes_some_lines_a_minute_and_is_counted(
     assert len(lines.lines) == 9
 
 
+@pytest.mark.parametrize("event", ["transfer-refused", "file-refused", "auth-refused"])
+def test_refusals_are_bounded_too(event: str, flooded: tuple[Lines, LogFlood, list[float]]) -> None:
+    lines, _flood, now = flooded
+    for _ in range(1000):
+        record(event, peer="192.0.2.1", reply=550)
+    assert len(lines.lines) == 5
+    now[0] = 61
+    record("stop")
+    assert lines.lines[5:] == [f"left-out event={event} peer=192.0.2.1 count=995", "stop"]
+
+
 def test_a_crowd_of_addresses_writes_no_more_and_takes_no_more_memory(
     flooded: tuple[Lines, LogFlood, list[float]],
 ) -> None:

@@ -15,6 +15,8 @@ from collections.abc import Callable
 
 from lockgate.accounts.throttle import client_network
 
+from .audit import record
+
 __all__ = ["LogFlood"]
 
 _REPEATED = frozenset(
@@ -95,4 +97,4 @@ class LogFlood(logging.Filter):
         self._began = self._clock()
         for (event, peer), count in told.items():
             # A bound here too: a line for each address of a large crowd would be the flood again.
-            logging.getLogger("lockgate.audit").info("left-out event=%s peer=%s count=%d", event, peer, count)
+            record("left-out", event=event, peer=peer, count=count)
