@@ -16,6 +16,7 @@ from lockgate.storage.ledger import Ledger
 from lockgate.storage.local import LocalStorage
 from lockgate.storage.memory import MemoryStorage
 from lockgate.storage.quota import Quota, QuotaStorage, QuotaWriter
+from lockgate.storage.settings import FileSettings
 from lockgate.storage.usage import CountedStorage, Usage
 
 PATHS = st.sampled_from(["/a", "/b", "/d", "/d/a", "/d/b", "/e", "/e/a", "/d/e", "/d/e/a"])
@@ -36,13 +37,16 @@ class QuotaMachine(RuleBasedStateMachine):
     def make(self) -> CountedStorage:
         return MemoryStorage(kept_limit=3)
 
+    def files(self, account: str) -> QuotaStorage:
+        return self.storage.for_account(account)
+
     @rule(
         path=PATHS, mode=st.sampled_from(WriteMode), offset=LENGTHS, account=st.sampled_from(["one", "two"])
     )
     def begin(self, path: str, mode: WriteMode, offset: int, account: str) -> None:
         try:
             offset = offset if mode is WriteMode.RESUME else 0
-            files = self.storage.for_account(account)
+            files = self.files(account)
             self.uploads.append(files.open_write(path, mode, offset=offset))
         except StorageError:
             pass
@@ -75,18 +79,24 @@ class QuotaMachine(RuleBasedStateMachine):
             pass
         upload.close()
 
-    @rule(path=PATHS, other=PATHS, way=st.sampled_from(["remove", "mkdir", "rmdir", "rename"]))
-    def change(self, path: str, other: str, way: str) -> None:
+    @rule(
+        path=PATHS,
+        other=PATHS,
+        way=st.sampled_from(["remove", "mkdir", "rmdir", "rename"]),
+        account=st.sampled_from(["one", "two"]),
+    )
+    def change(self, path: str, other: str, way: str, account: str) -> None:
+        files = self.files(account)
         try:
             match way:
                 case "remove":
-                    self.storage.remove(path)
+                    files.remove(path)
                 case "mkdir":
-                    self.storage.make_directory(path)
+                    files.make_directory(path)
                 case "rmdir":
-                    self.storage.remove_directory(path)
+                    files.remove_directory(path)
                 case _:
-                    self.storage.rename(path, other)
+                    files.rename(path, other)
         except StorageError:
             pass
 
@@ -127,7 +137,35 @@ class LocalQuotaMachine(QuotaMachine):
         self.folder.cleanup()
 
 
+class InPlaceQuotaMachine(LocalQuotaMachine):
+    """Uploads in place by one account; the other has its uploads show when they are whole."""
+
+    def make(self) -> CountedStorage:
+        self.folder = tempfile.TemporaryDirectory()
+        root = Path(self.folder.name)
+        in_place = LocalStorage(root, FileSettings(in_place=True), kept_limit=3)
+        self.atomic = LocalStorage(root, state=in_place.state)
+        return in_place
+
+    def files(self, account: str) -> QuotaStorage:
+        if account == "one":
+            return super().files(account)
+        return QuotaStorage(self.atomic, self.ledger, Quota(bytes=BYTES, files=FILES))
+
+    @invariant()
+    def agrees_with_a_walk(self) -> None:
+        # An upload whose file was taken away under it holds its room until it ends.
+        if not self.uploads:
+            super().agrees_with_a_walk()
+
+    def teardown(self) -> None:
+        super().teardown()
+        self.atomic.close()
+
+
 TestMemoryQuota = QuotaMachine.TestCase
 TestMemoryQuota.settings = settings(max_examples=60, stateful_step_count=60, deadline=None)
+TestInPlaceQuota = InPlaceQuotaMachine.TestCase
+TestInPlaceQuota.settings = settings(max_examples=40, stateful_step_count=60, deadline=None)
 TestLocalQuota = LocalQuotaMachine.TestCase
 TestLocalQuota.settings = settings(max_examples=40, stateful_step_count=60, deadline=None)

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import threading
 from typing import TYPE_CHECKING, NamedTuple
+from weakref import WeakValueDictionary
 
 from lockgate.accounts.files import LinkRule, UploadStyle
 from lockgate.errors import ConfigError
-from lockgate.storage.local import LocalStorage
+from lockgate.storage.local import LocalStorage, TreeState
 from lockgate.storage.settings import FileSettings
 
 from .config import files_for
@@ -44,13 +46,15 @@ class Homes:
         quotas: Limit what may be in a home.
     """
 
-    __slots__ = ("_cleaner", "_files", "_quotas", "_storages")
+    __slots__ = ("_cleaner", "_files", "_lock", "_quotas", "_states", "_storages")
 
     def __init__(self, files: FilesConfig, cleaner: PartialCleaner, quotas: Quotas) -> None:
         self._files = files
         self._cleaner = cleaner
         self._quotas = quotas
         self._storages: dict[_Key, LocalStorage] = {}
+        self._lock = threading.Lock()
+        self._states: WeakValueDictionary[Path, TreeState] = WeakValueDictionary()
 
     def storage_for(self, account: Account) -> Storage:
         """Return the files of an account; its home is made if it is missing. Blocks; any helper thread.
@@ -64,16 +68,20 @@ class Homes:
         storage = self._storages.get(key)
         if storage is None:
             _make(key)
-            # Storages of one home count its kept parts together.
-            beside = next(
-                (one for other, one in self._storages.copy().items() if other.home == key.home), None
-            )
-            made = LocalStorage(key.home, key.settings, beside=beside)
+            made = LocalStorage(key.home, key.settings, state=self._state(key.home))
             # Two threads may both get here; the second's storage is dropped by setdefault and collected.
             storage = self._storages.setdefault(key, made)
             self._cleaner.home_opened(key.home)
         # Files are shared, what was interrupted is not.
         return self._quotas.limited(account, storage.for_account(account.name))
+
+    def _state(self, home: Path) -> TreeState:
+        """Return what storages of one home share, also with those of sessions from before a reload."""
+        with self._lock:
+            state = self._states.get(home)
+            if state is None:
+                state = self._states[home] = TreeState()
+            return state
 
     def replace(self, files: FilesConfig) -> None:
         """Take a new `[files]`, for logins to come. Sessions keep the storages that they have."""

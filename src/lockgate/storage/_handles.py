@@ -15,7 +15,7 @@ from lockgate.errors import StorageError, shorten
 
 from ._existing import Existing, copy_content
 from ._failures import Translated, storage_error
-from ._holdings import LocalPlace
+from ._holdings import LocalPlace, Writing
 from ._kept import KeptParts
 from ._names import beside, from_bytes
 from ._openat2 import rename_exclusively
@@ -79,6 +79,7 @@ class Upload:
         kept: The hidden name if it is interrupted and kept.
         stem: What the hidden names of all accounts' kept parts begin with; the target's name makes them void.
         parts: Where parts that are kept are counted.
+        writing: Where files that are written in place are noted.
         guard: The name that makes a kept part void as soon as it is taken.
         is_keepable: An interrupted upload may be kept: nothing was visible under the name at the beginning.
         mode: Permission bits of the published file.
@@ -93,6 +94,7 @@ class Upload:
     kept: bytes
     stem: bytes
     parts: KeptParts
+    writing: Writing
     guard: bytes
     is_keepable: bool
     mode: int
@@ -195,6 +197,7 @@ class LocalWriter:
             folder,
             working=upload.working,
             names=lambda: {upload.target, self._published, *upload.all_parts(folder.number)},
+            writing=upload.writing,
         )
 
     def prepare(self) -> None:

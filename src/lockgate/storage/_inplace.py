@@ -24,6 +24,7 @@ from ._names import beside, from_bytes
 from ._openat2 import rename_exclusively
 from ._tree import Descriptor, check_regular
 from .base import OffsetBeyondEnd, TargetBusy, WriteMode
+from .usage import NOTHING, Usage
 
 __all__ = ["InPlaceWriter", "begin_in_place", "check_unwritten"]
 
@@ -42,7 +43,7 @@ class InPlaceWriter:
         asked: The name that was asked for, where that is another.
     """
 
-    __slots__ = ("_asked", "_ended", "_is_begun", "_is_new", "_opened", "_position", "_upload")
+    __slots__ = ("_asked", "_elsewhere", "_ended", "_is_begun", "_is_new", "_opened", "_position", "_upload")
 
     def __init__(
         self, upload: Upload, opened: Descriptor, *, position: int, is_new: bool, asked: bytes = b""
@@ -54,6 +55,8 @@ class InPlaceWriter:
         self._asked = asked or upload.target
         self._is_begun = False
         self._ended = False
+        self._elsewhere = NOTHING
+        upload.writing.begin(os.fstat(opened.number))
 
     @property
     def position(self) -> int:
@@ -95,7 +98,8 @@ class InPlaceWriter:
             status,
             name=upload.target,
             others=lambda: asked | upload.all_parts(folder.number),
-            is_open=lambda: not self._ended,
+            writing=upload.writing,
+            elsewhere=lambda: self._elsewhere,
         )
 
     def prepare(self) -> None:
@@ -120,6 +124,7 @@ class InPlaceWriter:
             if not self._adds_nothing():
                 self._settle()
             self._ended = True
+            upload.writing.end(os.fstat(self._opened.number))
             self._opened.close()
         if self._is_new and upload.files.fsync:
             synchronise_folder(folder)
@@ -132,7 +137,12 @@ class InPlaceWriter:
         self._ended = True
         upload = self._upload
         with contextlib.suppress(OSError):
-            if self._is_new and not self._is_begun and self._has_name():
+            status = os.fstat(self._opened.number)
+            upload.writing.end(status)
+            if not _leads_to(upload, status):
+                # Somebody has given it another name: it is there, and counted nowhere else.
+                self._elsewhere = Usage(status.st_size, 1) if status.st_nlink else NOTHING
+            elif self._is_new and not self._is_begun:
                 os.unlink(upload.target, dir_fd=upload.folder.number)
         with contextlib.suppress(OSError):
             self._opened.close()

@@ -20,6 +20,7 @@ from lockgate.errors import AlreadyExists, IsADirectory, PermissionDenied, Stora
 from ._alive import mark_alive
 from ._existing import Existing
 from ._handles import LocalWriter, Upload
+from ._holdings import Writing
 from ._inplace import InPlaceWriter, begin_in_place
 from ._kept import KeptParts, kept_size
 from ._names import HiddenNames
@@ -39,12 +40,14 @@ class UploadSettings:
     Attributes:
         names: The hidden names.
         parts: The kept parts.
+        writing: The files that are written in place.
         files: What the operator decides.
         account: Whose uploads they are.
     """
 
     names: HiddenNames
     parts: KeptParts
+    writing: Writing
     files: FileSettings
     account: str = ""
 
@@ -97,6 +100,7 @@ def _begin(
         kept=settings.kept(target),
         stem=settings.names.kept_stem(target),
         parts=settings.parts,
+        writing=settings.writing,
         guard=settings.guard(target),
         # Over an existing target a part would be of no use; nobody knows the name of a unique upload.
         is_keepable=existing is None and mode is not WriteMode.CREATE_NEW,

@@ -35,7 +35,7 @@ from lockgate.errors import (
 from ._alive import is_abandoned
 from ._failures import Translated, storage_error
 from ._handles import LocalReader, LocalWriter
-from ._holdings import local_holdings, usage_of
+from ._holdings import Writing, local_holdings, usage_of
 from ._inplace import InPlaceWriter, check_unwritten
 from ._kept import KEPT_LIMIT, KeptParts, kept_size
 from ._names import HIDDEN_PREFIX, HiddenNames, from_bytes, unique_name
@@ -47,7 +47,7 @@ from .base import Entry, WriteMode
 from .settings import FileSettings
 from .usage import NOTHING, Holding, Usage
 
-__all__ = ["LocalStorage"]
+__all__ = ["LocalStorage", "TreeState"]
 
 _DEFAULTS: Final = FileSettings()
 _LISTED: Final = os.O_RDONLY | os.O_DIRECTORY
@@ -55,6 +55,19 @@ _LISTED: Final = os.O_RDONLY | os.O_DIRECTORY
 _UNIQUE_ATTEMPTS: Final = 8
 # An upload's file is marked in the same moment as it is made; another process may look in between.
 _MARKING_SECONDS: Final = 1.0
+
+
+@dataclasses.dataclass(frozen=True, slots=True, weakref_slot=True)
+class TreeState:
+    """What storages of one directory know together, whatever their settings are.
+
+    Attributes:
+        parts: The kept parts, which are counted against one limit.
+        writing: The files that uploads in place write to.
+    """
+
+    parts: KeptParts = dataclasses.field(default_factory=KeptParts)
+    writing: Writing = dataclasses.field(default_factory=Writing)
 
 
 class LocalStorage:
@@ -70,9 +83,12 @@ class LocalStorage:
             names.
         kept_limit: How many parts of interrupted uploads are kept at most, in the whole tree; when there are
             so many, the newest is not kept. Those count that this object has kept within the last day.
-        beside: Another storage of the same directory, with other settings: the two keep no more parts than
-            one then.
+        state: The `state` of another storage of the same directory, with other settings: the two keep no more
+            parts than one then, and know of each other's uploads when they are measured.
         use_openat2: None asks the kernel; False forces the component walk.
+
+    Attributes:
+        state: What it shares with others that were given it.
 
     Raises:
         StorageError: The root cannot be opened.
@@ -85,7 +101,7 @@ class LocalStorage:
         *,
         hidden_prefix: str = HIDDEN_PREFIX,
         kept_limit: int = KEPT_LIMIT,
-        beside: LocalStorage | None = None,
+        state: TreeState | None = None,
         use_openat2: bool | None = None,
     ) -> None:
         names = HiddenNames(hidden_prefix, settings.hidden)
@@ -95,11 +111,9 @@ class LocalStorage:
         # What the operator hides counts as what he does not.
         self._own = HiddenNames(hidden_prefix)
         self._settings = settings
-        if beside is None:
-            self._parts = KeptParts(kept_limit, names=names)
-        else:
-            self._parts = beside._parts  # noqa: SLF001 - of this class
-        self._uploads = UploadSettings(names=names, parts=self._parts, files=settings)
+        self.state = TreeState(KeptParts(kept_limit, names=names)) if state is None else state
+        self._parts, self._writing = self.state.parts, self.state.writing
+        self._uploads = UploadSettings(names=names, parts=self._parts, writing=self._writing, files=settings)
 
     def for_account(self, account: str) -> LocalStorage:
         """Return the same files as another account finds them; it shares the root's descriptor."""
@@ -244,7 +258,7 @@ class LocalStorage:
                 return NOTHING
             with Translated(path), self._tree.folder(parts[:-1]) as folder:
                 kept = self._parts.of_all(folder, self._names.kept_stem(parts[-1]))
-                return usage_of(folder, {parts[-1], self._uploads.kept(parts[-1]), *kept})
+                return usage_of(folder, {parts[-1], self._uploads.kept(parts[-1]), *kept}, self._writing)
         except (NotFound, NotADirectory, NameRejected, OutsideRoot):
             return NOTHING
 

@@ -68,7 +68,7 @@ def test_a_whole_upload_and_an_append_beside_one_in_place(storage: LocalStorage,
 
 
 def test_the_part_of_an_atomic_upload_is_gone_on_with(storage: LocalStorage, tmp_path: Path) -> None:
-    with contextlib.closing(LocalStorage(tmp_path, beside=storage)) as atomic:
+    with contextlib.closing(LocalStorage(tmp_path, state=storage.state)) as atomic:
         for path in ("/one", "/two", "/three"):
             keep_partial(atomic, path, b"half")
     assert storage.resumable_size("/one") == 4

@@ -27,6 +27,7 @@ from lockgate.errors import (
 )
 from lockgate.storage import _openat2, _uploads
 from lockgate.storage._handles import Upload
+from lockgate.storage._holdings import Writing
 from lockgate.storage._kept import KeptParts
 from lockgate.storage._names import HiddenNames
 from lockgate.storage._tree import Tree
@@ -400,6 +401,7 @@ def test_a_partial_that_became_shorter_is_put_back(storage: LocalStorage, tmp_pa
             kept=HiddenNames().kept(b"file"),
             stem=HiddenNames().kept_stem(b"file"),
             parts=KeptParts(),
+            writing=Writing(),
             guard=b"file",
             is_keepable=True,
             mode=0o600,

@@ -314,7 +314,7 @@ def test_what_cannot_be_given_away_is_refused_at_the_beginning_and_leaves_nothin
 def test_storages_of_one_directory_can_count_their_parts_together(tmp_path: Path) -> None:
     with (
         contextlib.closing(LocalStorage(tmp_path, kept_limit=1)) as first,
-        contextlib.closing(LocalStorage(tmp_path, HIDDEN, beside=first)) as second,
+        contextlib.closing(LocalStorage(tmp_path, HIDDEN, state=first.state)) as second,
     ):
         keep_partial(first, "/one", b"half")
         keep_partial(second, "/two", b"half")
