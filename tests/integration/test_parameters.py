@@ -159,6 +159,14 @@ def test_the_extensions_are_listed_as_their_drafts_write_them(server: LiveServer
         ("OPTS MODE Z ENGINE LZO", 501),
         ("OPTS MODE S", 501),
         ("OPTS MODE", 501),
+        # Commands without options, by design.
+        ("OPTS RANG", 501),
+        ("OPTS RANG STREAM", 501),
+        ("OPTS MFMT", 501),
+        ("OPTS MFF modify;", 501),
+        ("OPTS AVBL", 501),
+        ("OPTS SITE", 501),
+        ("OPTS SITE CHMOD", 501),
     ],
 )
 def test_opts(server: LiveServer, connect: Connect, line: str, code: int) -> None:

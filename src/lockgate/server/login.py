@@ -139,6 +139,7 @@ def _verdict(session: Session, account: Account) -> CertificateVerdict:
 def _connection_problem(session: Session, account: Account) -> str:
     """RFC 4217 §10.1: TLS may be demanded of, or denied to, certain users, and so may its parameters."""
     policy, tls = session.control.listener.policy_for(account), session.tls
+    # Judged at USER already, but a reload may have come in between.
     if not _agrees(session, policy.control):
         return f'control = "{policy.control}"'
     if not session.control.core.state.is_protected:
