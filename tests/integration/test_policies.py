@@ -212,3 +212,20 @@ def test_the_end_that_an_upload_needs_is_that_of_the_user_who_is_logged_in(
     client.expect("REIN", 220)
     enter(client)
     assert cut_upload() == 426
+
+
+@pytest.mark.parametrize(
+    ("policy", "account", "line", "code"),
+    [
+        ('control = "forbidden"\ndata = "optional"', 'control = "optional"', "AUTH TLS", 534),
+        ('control = "optional"\nlegacy_auth = false', "legacy_auth = true", "AUTH SSL", 504),
+        ('control = "optional"', "legacy_auth = false", "AUTH SSL", 504),
+        ('control = "optional"', "legacy_auth = true", "AUTH SSL", 234),
+    ],
+)
+def test_after_a_login_in_clear_an_account_loosens_nothing_of_the_listener_for_auth(
+    start: Start, connect: Connect, policy: str, account: str, line: str, code: int
+) -> None:
+    server = start(listeners=listener("explicit", policy), account=account)
+    client = enter(connect(server))
+    client.expect(line, code)

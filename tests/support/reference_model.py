@@ -167,9 +167,11 @@ class Reference:
         """Section 4; no second layer, none after CCC, none where policy forbids it."""
         if self.tls or self.cleared:
             return Refused(503)
-        if value != "TLS" and not (self.listener.legacy and value in ("TLS-C", "SSL", "TLS-P")):
+        both = (self.listener, self.asked)
+        legacy = value in ("TLS-C", "SSL", "TLS-P") and all(asked.legacy for asked in both)
+        if value != "TLS" and not legacy:
             return Refused(504)
-        if self.asked.control == "forbidden":
+        if "forbidden" in {asked.control for asked in both}:
             return Refused(534)
         return ALLOWED if self.asked.has_tls else Refused(431)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from lockgate.accounts.base import Protection
 from lockgate.protocol.policy import CccRule, DataRule, Flow, GatePolicy, Requirement
 from lockgate.tls.contexts import ServerContexts
 from lockgate.tls.pemfacts import certificate_names
@@ -16,7 +17,7 @@ from lockgate.tls.policy import SessionReuse
 from .config import Config, ListenerConfig, ListenerTls, RuleConfig, RuleDirection
 
 if TYPE_CHECKING:
-    from lockgate.accounts.base import Account, Protection
+    from lockgate.accounts.base import Account
     from lockgate.tls.choice import ControlTls
 
     from .config import PolicyConfig
@@ -105,13 +106,15 @@ class ListenerState:
         return SessionReuse(self.policy_for(account).session_reuse.value)
 
     def _gate_policy(self, account: Account | None) -> GatePolicy:
-        policy = self.policy_for(account)
+        policy, own = self.policy_for(account), self.policy_for(None)
+        # AUTH after a login in clear begins anew: an account loosens nothing for whoever comes then.
+        control = own.control if own.control is Protection.FORBIDDEN else policy.control
         return GatePolicy(
             has_tls=self._contexts is not None,
-            control=Requirement(policy.control.value),
+            control=Requirement(control.value),
             data=Requirement(policy.data.value),
             ccc=CccRule(policy.clear_command_channel.value),
-            legacy_auth=policy.legacy_auth,
+            legacy_auth=own.legacy_auth and policy.legacy_auth,
             active_mode=self.config.active.enabled,
             rules=tuple(_data_rule(rule) for rule in self.config.rules_for(account)),
         )
