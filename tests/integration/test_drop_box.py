@@ -189,3 +189,17 @@ def test_full_accounts_replace_as_ever_and_see_what_a_drop_box_has_stored(
     (other,) = [name for name in owner.download("NLST").decode().split() if name != "file"]
     assert other.startswith("file.")
     assert owner.download(f"RETR {other}") == b"dropped"
+
+
+def test_what_is_stored_beside_a_name_is_hidden_from_nobody(start: Start, connect: Connect) -> None:
+    server = start(
+        files='hidden = ["taken.*"]',
+        account='permissions = "write"',
+        more_accounts=EVERYTHING,
+    )
+    client = connect(server).log_in()
+    for content in (b"first", b"second"):
+        assert client.upload("STOR taken", content).code == 226
+    owner = connect(server).log_in("owner")
+    names = owner.download("NLST").decode().split()
+    assert sorted(owner.download(f"RETR {name}") for name in names) == [b"first", b"second"]

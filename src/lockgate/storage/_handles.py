@@ -17,7 +17,7 @@ from ._existing import Existing, copy_content
 from ._failures import Translated, storage_error
 from ._holdings import LocalPlace, Writing
 from ._kept import KeptParts
-from ._names import beside, from_bytes
+from ._names import HiddenNames, beside, from_bytes
 from ._openat2 import rename_exclusively
 from ._tree import Descriptor
 from .base import OffsetBeyondEnd
@@ -77,6 +77,7 @@ class Upload:
         target: The name to publish under.
         working: The hidden name while it is written.
         kept: The hidden name if it is interrupted and kept.
+        hidden: The names that are not there for clients.
         stem: What the hidden names of all accounts' kept parts begin with; the target's name makes them void.
         parts: Where parts that are kept are counted.
         writing: Where files that are written in place are noted.
@@ -92,6 +93,7 @@ class Upload:
     target: bytes
     working: bytes
     kept: bytes
+    hidden: HiddenNames
     stem: bytes
     parts: KeptParts
     writing: Writing
@@ -330,7 +332,7 @@ def publish_beside(upload: Upload, folder: int) -> bytes:
     Raises:
         OSError: It cannot be published, or every name that was tried is taken.
     """
-    for name in beside(upload.target):
+    for name in beside(upload.target, upload.hidden):
         try:
             rename_exclusively(folder, upload.working, name)
         except FileExistsError:

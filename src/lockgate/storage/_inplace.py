@@ -214,7 +214,7 @@ def _drop_in(upload: Upload, offset: int) -> InPlaceWriter:
     """Begin a file of its own, whatever has the name."""
     if offset:
         raise OffsetBeyondEnd(f"cannot continue at {offset}: nothing is stored")
-    for name in beside(upload.target):
+    for name in beside(upload.target, upload.hidden):
         try:
             own = dataclasses.replace(upload, target=name)
             opened = _create(own)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fnmatch
 import hashlib
+import itertools
 import re
 import secrets
 import unicodedata
@@ -76,12 +77,22 @@ def visible_target(target: str, depth: int) -> str | None:
     return target
 
 
-def beside(name: bytes, attempts: int = 8) -> Iterator[bytes]:
-    """Yield a name, and then some that are like it and most probably unused."""
+def beside(name: bytes, hidden: HiddenNames, attempts: int = 8) -> Iterator[bytes]:
+    """Yield a name, and then some that are like it, most probably unused, and not hidden; maybe none."""
     yield name
     for _ in range(attempts):
-        ending = f".{secrets.token_hex(4)}".encode()
-        yield name[: NAME_LIMIT_BYTES - len(ending)] + ending
+        token = secrets.token_hex(4).encode()
+        short = name[: NAME_LIMIT_BYTES - len(token) - 1]
+        # An operator who hides "report.*" means what clients make of a report, not what they drop.
+        likely = (
+            short + b"." + token,
+            short + b"-" + token,
+            token + b"-" + short,
+            token + b"." + short,
+            token,
+        )
+        visible = (one for one in likely if not hidden.hides(from_bytes(one)))
+        yield from itertools.islice(visible, 1)
 
 
 def unique_name(prefix: str) -> str:

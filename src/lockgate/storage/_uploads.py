@@ -15,7 +15,7 @@ import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lockgate.errors import AlreadyExists, IsADirectory, PermissionDenied, StorageError, shorten
+from lockgate.errors import AlreadyExists, IsADirectory, NameRejected, PermissionDenied, StorageError, shorten
 
 from ._alive import mark_alive
 from ._existing import Existing
@@ -23,7 +23,7 @@ from ._handles import LocalWriter, Upload
 from ._holdings import Writing
 from ._inplace import InPlaceWriter, begin_in_place
 from ._kept import KeptParts, kept_size
-from ._names import HiddenNames
+from ._names import HiddenNames, beside
 from ._tree import Descriptor, Tree, check_regular
 from .base import OffsetBeyondEnd, TargetBusy, WriteMode
 from .settings import FileSettings
@@ -68,6 +68,9 @@ def begin_upload(
     parts = settings.names.new(path)
     if not parts:
         raise IsADirectory("the root is a directory")
+    # Whether the name is taken or not, so that a refusal does not tell.
+    if settings.files.drop_box and len(list(beside(parts[-1], settings.names))) == 1:
+        raise NameRejected("every name beside this one is hidden: the operator's patterns leave none")
     folder = tree.folder(parts[:-1])
     try:
         return _begin(tree, settings, path, parts=parts, folder=folder, mode=mode, offset=offset)
@@ -98,6 +101,7 @@ def _begin(
         target=target,
         working=settings.names.working(target),
         kept=settings.kept(target),
+        hidden=settings.names,
         stem=settings.names.kept_stem(target),
         parts=settings.parts,
         writing=settings.writing,

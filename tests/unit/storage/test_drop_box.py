@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from lockgate.errors import NameRejected
 from lockgate.storage.base import OffsetBeyondEnd, WriteMode
 from lockgate.storage.conformance import content, keep_partial, names, put, refused
 from lockgate.storage.ledger import Ledger
@@ -42,6 +43,27 @@ def test_what_is_there_is_never_replaced_and_what_comes_is_beside_it(
         upload.commit()
     others = sorted(content(box, f"/{one}") for one in names(box) if one != name)
     assert (others, (tmp_path / name).read_bytes()) == ([b"0", b"1", b"2"], b"another's")
+
+
+@pytest.mark.parametrize("patterns", [("taken.*",), ("taken?*",), ("taken?*", "*[-]taken")])
+@pytest.mark.parametrize("is_in_place", [False, True])
+def test_no_pattern_hides_what_is_stored_beside(
+    tmp_path: Path, patterns: tuple[str, ...], is_in_place: bool
+) -> None:
+    settings = FileSettings(drop_box=True, in_place=is_in_place, hidden=patterns)
+    with contextlib.closing(LocalStorage(tmp_path, settings)) as box:
+        for data in (b"first", b"second", b"third"):
+            put(box, "/taken", data)
+        assert sorted(content(box, f"/{name}") for name in names(box)) == [b"first", b"second", b"third"]
+
+
+@pytest.mark.parametrize("is_taken", [False, True])
+def test_where_every_name_beside_is_hidden_none_is_taken_in(tmp_path: Path, is_taken: bool) -> None:
+    if is_taken:
+        (tmp_path / "taken").touch()
+    settings = FileSettings(drop_box=True, hidden=("*[0-9a-f]*[0-9a-f]*[0-9a-f]*",))
+    with contextlib.closing(LocalStorage(tmp_path, settings)) as box, refused(NameRejected):
+        box.open_write("/taken", WriteMode.REPLACE)
 
 
 def test_a_free_name_is_taken_as_it_is(box: LocalStorage) -> None:

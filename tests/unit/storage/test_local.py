@@ -399,6 +399,7 @@ def test_a_partial_that_became_shorter_is_put_back(storage: LocalStorage, tmp_pa
             target=b"file",
             working=HiddenNames().working(b"file"),
             kept=HiddenNames().kept(b"file"),
+            hidden=HiddenNames(),
             stem=HiddenNames().kept_stem(b"file"),
             parts=KeptParts(),
             writing=Writing(),

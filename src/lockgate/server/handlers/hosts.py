@@ -28,7 +28,7 @@ async def host(session: Session, command: Command) -> Reply:
     certificate is another one is refused, for the client would find the wrong one (RFC 7151, RFC 4217
     §15.1.1).
     """
-    name = _host_name(command.text.strip())
+    name = _host_name(command.text.strip(" "))
     if name is None:
         return Reply.of(_C.BAD_ARGUMENT, "HOST takes a host name, an IPv4 address or [an IPv6 address].")
     control = session.control
