@@ -6,10 +6,11 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+from download_crowd import Download, check_downloads, downloads
 from endings import cut, hidden_files
 from raw_client import RawClient, client_context
 from server_process import ServerProcess, serving
@@ -17,6 +18,8 @@ from upload_crowd import Part, check_files, crowd
 from waiting import until
 
 UPLOADS = 100
+DOWNLOADS = 12
+ROOM = f"sessions_per_address = {UPLOADS + DOWNLOADS + 10}"
 DRAIN_SECONDS = 3
 # What a server says and waits at its end besides the drain, and what a busy machine adds.
 LAST_WORDS_SECONDS = 8
@@ -50,24 +53,40 @@ def middle(part: Part) -> None:
         part.send(len(part.content) * (part.number % 7) // 6)
 
 
+def in_threads(work: Callable[[Download], None], each: Sequence[Download]) -> list[threading.Thread]:
+    threads = [threading.Thread(target=work, args=(one,)) for one in each]
+    for thread in threads:
+        thread.start()
+    return threads
+
+
+def finish(threads: list[threading.Thread]) -> None:
+    for thread in threads:
+        thread.join(30)
+        assert not thread.is_alive()
+
+
 def when_answered(parts: list[Part] | tuple[Part, ...], count: int) -> Callable[[], bool]:
     return lambda: sum(part.reply == 226 for part in parts) >= count
 
 
 @pytest.mark.requirement("RTLS-h", side="S")
 def test_sigterm_in_a_hundred_uploads_loses_no_whole_file_and_publishes_no_half_one(tmp_path: Path) -> None:
-    with serving(tmp_path, limits=f"drain_seconds = {DRAIN_SECONDS}") as server:
-        with crowd(server, UPLOADS) as (parts, each):
+    with serving(tmp_path, limits=f"drain_seconds = {DRAIN_SECONDS}\n{ROOM}") as server:
+        with crowd(server, UPLOADS) as (parts, each), downloads(server, DOWNLOADS) as fetched:
             each(middle)
             server.process.send_signal(signal.SIGTERM)
             began = time.monotonic()
             until(server.refuses)
             # One in four never ends by itself: the drain's limit is for those.
+            readers = in_threads(Download.end, fetched[:4])
             each(lambda part: None if part.number % 4 == 3 else part.end())
             each(Part.hear)
+            finish(readers + in_threads(Download.end, fetched[4:]))
             assert server.process.wait(30) == 0
             took = time.monotonic() - began
         counts = check_files(server.root, parts)
+        assert check_downloads(server, fetched) == {"226": 4, "426": DOWNLOADS - 4, "silent": 0}
     assert all(part.reply == 226 for part in parts if part.number % 4 != 3 or part.number % 5 == 0)
     assert counts == {"226": 80, "refused": 20, "silent": 0, "silent but whole": 0}
     assert {part.reply for part in parts} == {226, 426}
@@ -87,33 +106,37 @@ def test_sigterm_in_a_hundred_uploads_loses_no_whole_file_and_publishes_no_half_
 
 
 def test_a_second_sigterm_ends_a_hundred_uploads_at_once(tmp_path: Path) -> None:
-    with serving(tmp_path, limits="drain_seconds = 600") as server:
-        with crowd(server, UPLOADS) as (parts, each):
+    with serving(tmp_path, limits=f"drain_seconds = 600\n{ROOM}") as server:
+        with crowd(server, UPLOADS) as (parts, each), downloads(server, DOWNLOADS) as fetched:
             each(middle)
             server.process.send_signal(signal.SIGTERM)
             until(server.refuses)
             server.process.send_signal(signal.SIGTERM)
             began = time.monotonic()
             each(Part.hear)
+            finish(in_threads(Download.end, fetched))
             assert server.process.wait(30) == 0
             took = time.monotonic() - began
         counts = check_files(server.root, parts)
+        assert check_downloads(server, fetched) == {"226": 0, "426": DOWNLOADS, "silent": 0}
     assert counts == {"226": 20, "refused": 80, "silent": 0, "silent but whole": 0}
     assert took < LAST_WORDS_SECONDS
 
 
 @pytest.mark.requirement("RTLS-h", side="S")
 def test_sigkill_in_a_hundred_uploads_loses_no_whole_file_and_publishes_no_half_one(tmp_path: Path) -> None:
-    with serving(tmp_path) as server:
+    with serving(tmp_path, limits=ROOM) as server:
         resumable = keep_part(server)
-        with crowd(server, UPLOADS) as (parts, each):
+        with crowd(server, UPLOADS) as (parts, each), downloads(server, DOWNLOADS) as fetched:
             each(middle)
             # The others go on to their ends while it dies: some are on their way into the directory.
             killer = threading.Thread(target=kill_when, args=(server, when_answered(parts, 35)))
             killer.start()
             each(Part.end)
             killer.join(30)
+            finish(in_threads(Download.end, fetched))
         counts = check_files(server.root, parts)
+        assert check_downloads(server, fetched) == {"226": 0, "426": 0, "silent": DOWNLOADS}
         left = hidden_files(server.root)
     assert counts["226"] >= 35
     assert counts["silent"] > 0
