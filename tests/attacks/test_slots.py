@@ -155,3 +155,25 @@ def test_a_refused_command_gives_its_place_back_and_leaves_the_endpoint(
     protected.unwrap().close()
     assert client.read().code == 226
     assert running(server) == 0
+
+
+@pytest.mark.requirement("RSEC-dos-b", side="S")
+def test_an_endpoint_that_a_refused_command_leaves_ends_in_time(start: Start, connect: Connect) -> None:
+    server = start(limits="data_open_seconds = 0.3")
+    client = connect(server).log_in()
+    port = client.passive_port()
+    client.expect("RETR missing.bin", 550)
+    client.expect("NOOP", 200)
+    assert told_to_go(client.connect_data(port))
+    eventually(lambda: waiting(server) == 0)
+
+
+@pytest.mark.requirement("RSEC-dos-b", side="S")
+def test_two_addresses_do_not_use_up_a_range_of_ports(start: Start, connect: Connect) -> None:
+    server = start(passive='ports = "21900-21909"')
+    crowd = [connect(server, source=f"127.0.1.{number % 4}").log_in() for number in range(20)]
+    codes = [attacker.command("EPSV").code for attacker in crowd]
+    assert codes.count(229) >= 5
+    victim = connect(server).log_in()
+    for _ in range(3):
+        victim.download("NLST")

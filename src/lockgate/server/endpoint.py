@@ -16,12 +16,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from lockgate.errors import (
-    HandshakeFailed,
-    SessionReuseRequired,
-    TransferAborted,
-    TransferError,
-)
+from lockgate.errors import HandshakeFailed, SessionReuseRequired, TransferAborted, TransferError
 from lockgate.tls.contexts import set_tickets
 from lockgate.tls.policy import SessionReuse
 from lockgate.transfer import kernel
@@ -228,6 +223,11 @@ class PassiveEndpoint(Endpoint):
         if self._early is None or self._early.done():
             self._give_slot_back()
         self._await_command()
+
+    @property
+    def is_listening(self) -> bool:
+        """True until somebody has connected."""
+        return self._listener is not None
 
     def expire(self) -> None:
         """Give everything back: no command has come in time, or others need the room."""

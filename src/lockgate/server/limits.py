@@ -6,7 +6,7 @@ An IPv6 client has a whole /64 to itself, so that is what counts as one address.
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Generic, NamedTuple, TypeVar
 
 from lockgate.accounts.throttle import client_network
@@ -104,6 +104,13 @@ class Waiting(Generic[_T]):
             return None
         heaviest = max(self._by_network, key=lambda network: len(self._by_network[network]))
         return next(iter(self._by_network[heaviest]))
+
+    def of_heavier(self, address: str) -> Iterator[_T]:
+        """Return those of addresses with more than this one: the heaviest address first, oldest first."""
+        own = len(self._by_network.get(client_network(address), ()))
+        for crowd in sorted(self._by_network.values(), key=len, reverse=True):
+            if len(crowd) > max(own, 1):
+                yield from crowd
 
     def remove(self, address: str, one: _T) -> None:
         """Take one out; nothing happens when it is out already."""

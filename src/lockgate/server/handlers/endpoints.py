@@ -26,6 +26,8 @@ from lockgate.server.endpoint import ActiveEndpoint, PassiveEndpoint
 from lockgate.transfer.establish import listen, normal_address
 
 if TYPE_CHECKING:
+    import socket
+
     from lockgate.protocol.commands import Command
     from lockgate.server.session import Session
 
@@ -108,13 +110,27 @@ def _listen(session: Session) -> int | None:
     if not budget.listen(peer, 0 if ports.is_any else len(ports)):
         return None
     try:
-        listener = listen(session.control.local_address, ports)
+        listener = _open_listener(session)
     except LockgateError:
         budget.stop_listening(peer)
         raise
     session.set_endpoint(PassiveEndpoint(session, listener))
     listening_port: int = listener.getsockname()[1]
     return listening_port
+
+
+def _open_listener(session: Session) -> socket.socket:
+    """Listen on a free port, or on one that an address with more of them gives up."""
+    server, here = session.server, session.control.local_address
+    try:
+        return listen(here, server.passive_ports)
+    except LockgateError:
+        waiting = server.data_budget.waiting.of_heavier(session.control.peer_address)
+        one = next((one for one in waiting if one.is_listening), None)
+        if one is None:
+            raise
+        one.expire()
+        return listen(here, server.passive_ports)
 
 
 def _family(session: Session) -> NetworkFamily:
