@@ -7,11 +7,12 @@ themselves, and offer sessions on data, rightly and wrongly.
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from client_faces import NAMES, SUITES, Face, Wardrobe, faces
-from drawn_policies import Configuration, configurations
-from hypothesis import HealthCheck, given, note, reject, settings
+from drawn_policies import Configuration, Person, Port, configurations
+from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 from live_server import PASSWORD, USER, running
 from live_server import configuration as written
@@ -20,6 +21,7 @@ from reference_model import DATA
 from tls_bytes import forgiving
 
 from lockgate.errors import ConfigError
+from lockgate.server.config import Config
 
 PATHS = ["a", "/a", "/secret/a", "/pub/a", "/pub/in/a", "in/../a", "../secret/a", "new", "/pub/new"]
 ARGUMENTS = {
@@ -142,6 +144,47 @@ def wardrobe(tmp_path_factory: pytest.TempPathFactory) -> Wardrobe:
     return Wardrobe(tmp_path_factory.mktemp("faces"))
 
 
+def visit_all(
+    config: Config, work: Path, wardrobe: Wardrobe, configuration: Configuration, todo: list[Plan]
+) -> None:
+    """Start a server and let one session after the other be judged."""
+    kinds: dict[str, set[str]] = {}
+    with running(config, work) as server:
+        forgiving(server)
+        for plan in todo:
+            furnish(server.root)
+            visit = Visit(server, wardrobe, configuration, plan, kinds)
+            with visit.client:
+                try:
+                    visit.run()
+                except BaseException as error:
+                    error.add_note("\n".join(visit.log))
+                    raise
+
+
+LOGIN = ("AUTH TLS", f"USER {USER}", f"PASS {PASSWORD}", "PBSZ 0", "PROT P", "EPSV", "RETR /a", "PWD")
+OLD, NEW = Face("", "1.2", SUITES["1.2"][0]), Face("", "1.3")
+EXPLICIT, NEWER = (Port("explicit"),), {"acceptable_tls_version": "1.3"}
+RARE = {
+    "account-version-on-data": (Configuration({}, EXPLICIT, (Person(USER, NEWER),)), NEW, OLD),
+    "account-version-at-login": (Configuration({}, EXPLICIT, (Person(USER, NEWER),)), OLD, NEW),
+    "listener-version-on-control": (Configuration({}, (Port("explicit", NEWER),), (Person(USER),)), OLD, NEW),
+    "listener-version-on-data": (Configuration({}, (Port("explicit", NEWER),), (Person(USER),)), NEW, OLD),
+    "certificate-demanded": (
+        Configuration({"client_certificate": "required"}, EXPLICIT, (Person(USER),)),
+        NEW,
+        NEW,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", RARE)
+def test_what_is_drawn_seldom_is_tried_always(wardrobe: Wardrobe, tmp_path: Path, case: str) -> None:
+    configuration, face, other = RARE[case]
+    plan = Plan(port=0, faces=(face,), lines=LOGIN, ways=("other",), other=other)
+    visit_all(written(tmp_path, **configuration.texts()), tmp_path, wardrobe, configuration, [plan])
+
+
 @settings(
     max_examples=max(1, settings().max_examples // 2),
     deadline=None,
@@ -156,14 +199,4 @@ def test_no_order_of_commands_gets_round_a_policy_that_was_drawn(wardrobe, tmp_p
         config = written(work, **configuration.texts())
     except ConfigError:
         reject()
-    kinds: dict[str, set[str]] = {}
-    with running(config, work) as server:
-        forgiving(server)
-        for plan in todo:
-            furnish(server.root)
-            visit = Visit(server, wardrobe, configuration, plan, kinds)
-            with visit.client:
-                try:
-                    visit.run()
-                finally:
-                    note("\n".join(visit.log))
+    visit_all(config, work, wardrobe, configuration, todo)
