@@ -81,9 +81,7 @@ def test_hidden_names_are_in_no_listing(start: Start, connect: Connect) -> None:
     assert ".git" not in client.expect("STAT /", 212)
 
 
-def test_accounts_that_share_a_home_keep_their_own_rules_and_go_on_with_each_others_parts(
-    start: Start, connect: Connect
-) -> None:
+def test_accounts_that_share_a_home_keep_their_own_rules_and_parts(start: Start, connect: Connect) -> None:
     server = start(files=HIDDEN, more_accounts=BOB)
     furnish(server.root)
     alice, bob = connect(server).log_in(), connect(server).log_in("bob")
@@ -98,11 +96,12 @@ def test_accounts_that_share_a_home_keep_their_own_rules_and_go_on_with_each_oth
     protected.sendall(b"half")
     cut(protected)
     assert alice.read().code == 426
-    assert bob.expect("SIZE half", 213) == "213 4"
+    assert alice.expect("SIZE half", 213) == "213 4"
+    bob.expect("SIZE half", 550)
     # Not 256 parts for each way to keep files, but for the home.
     storages = server.server.homes._storages.values()
     assert len(storages) == 2
-    assert len({id(storage.parts) for storage in storages}) == 1
+    assert len({id(storage.state) for storage in storages}) == 1
 
 
 def test_a_reload_changes_what_holds_for_the_next_login(start: Start, connect: Connect) -> None:
