@@ -240,7 +240,9 @@ def main() -> int:
         work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lockgate-soak-")))
         accounts = ACCOUNTS.format(strong=hash_password(PASSWORD))
         prelude = options.prelude.read_text() if options.prelude else ""
-        server = stack.enter_context(serving(work, prelude=prelude, limits=LIMITS, more_accounts=accounts))
+        # The silent sessions are to be there to the end.
+        limits = f"{LIMITS}\nidle_seconds = {options.seconds + 120:.0f}"
+        server = stack.enter_context(serving(work, prelude=prelude, limits=limits, more_accounts=accounts))
         verdicts = soak(server, options)
     show_verdicts(verdicts)
     return 0 if all(one.holds for one in verdicts) else 1
