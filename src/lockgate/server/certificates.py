@@ -12,14 +12,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lockgate.errors import LockgateError
-from lockgate.transfer.workers import WorkersBusy
 
 from .audit import record
 from .config.tls_remarks import endings, seconds_to_next_end, tls_remarks
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
 
     from lockgate.tls.contexts import Prepared, ServerContexts
 
@@ -98,7 +96,7 @@ class CertificateKeeper:
                 with contextlib.suppress(RuntimeError):
                     loop.call_soon_threadsafe(self._remind_earlier, reminder, seconds)
 
-        self._submit(tell)
+        self._server.helpers.offer(tell)
 
     def _remind_earlier(self, reminder: asyncio.TimerHandle, seconds: float) -> None:
         if self._reminder is reminder:
@@ -123,7 +121,8 @@ class CertificateKeeper:
             with contextlib.suppress(RuntimeError):
                 self._server.loop.call_soon_threadsafe(self._take, timer, found)
 
-        if not self._submit(look):
+        if not self._server.helpers.offer(look):
+            # Busy: the next time will do.
             self._watch_later()
 
     def _take(self, timer: asyncio.TimerHandle | None, found: list[_Found]) -> None:
@@ -145,14 +144,6 @@ class CertificateKeeper:
             _logger.warning("changed certificates are not used, the old ones stay: %s", problems[0])
             record("certificates-refused", reason=problems[0])
         self._watch_later()
-
-    def _submit(self, work: Callable[[], None]) -> bool:
-        try:
-            self._server.helpers.submit(work)
-        except (WorkersBusy, RuntimeError):
-            # Busy, or closing: the next time will do.
-            return False
-        return True
 
 
 def _look(contexts: ServerContexts) -> _Found | None:

@@ -7,14 +7,12 @@ Must not touch anything but the storage's own hidden files, and none that may st
 
 from __future__ import annotations
 
-import contextlib
 import logging
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from lockgate.errors import StorageError
 from lockgate.storage.local import LocalStorage
-from lockgate.transfer.workers import WorkersBusy
 
 from .audit import record
 
@@ -72,8 +70,7 @@ class PartialCleaner:
     def _submit(self, homes: Iterable[Path]) -> None:
         # One after the other in one thread: the others are for logins and commands.
         # Busy, or closing: the next time will do.
-        with contextlib.suppress(WorkersBusy, RuntimeError):
-            self._server.helpers.submit(lambda: self._clean_all(homes))
+        self._server.helpers.offer(lambda: self._clean_all(homes))
 
     def _clean_all(self, homes: Iterable[Path]) -> None:
         for home in homes:

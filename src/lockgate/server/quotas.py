@@ -6,14 +6,12 @@ every few minutes, in a helper thread: the operator's programs change files too.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 from typing import TYPE_CHECKING
 
 from lockgate.errors import ConfigError, StorageError
 from lockgate.storage.ledger import Ledger
 from lockgate.storage.quota import Quota, QuotaStorage
-from lockgate.transfer.workers import WorkersBusy
 
 if TYPE_CHECKING:
     import asyncio
@@ -101,8 +99,7 @@ class Quotas:
     def _submit(self, ledgers: Iterable[Ledger]) -> None:
         # One after the other in one thread: the others are for logins and commands.
         # Busy, or closing: whoever needs a number counts himself.
-        with contextlib.suppress(WorkersBusy, RuntimeError):
-            self._server.helpers.submit(lambda: self._count_all(ledgers))
+        self._server.helpers.offer(lambda: self._count_all(ledgers))
 
     def _count_all(self, ledgers: Iterable[Ledger]) -> None:
         for ledger in ledgers:

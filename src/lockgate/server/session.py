@@ -16,6 +16,7 @@ from lockgate.protocol.extensions import DEFAULT_LEVEL
 from lockgate.protocol.facts import FACT_NAMES
 from lockgate.protocol.paths import resolve
 from lockgate.tls.binding import ControlBinding
+from lockgate.transfer.deflate import Deflater
 
 if TYPE_CHECKING:
     import ssl
@@ -216,6 +217,11 @@ class Session:
     def throttle(self, direction: Direction) -> Throttle | None:
         """Return what a transfer that begins now has to wait for; None where nothing limits it."""
         return None if self.login.rates is None else self.login.rates.throttle(direction)
+
+    def deflater(self) -> Deflater | None:
+        """Return what compresses a transfer that the server sends; None outside MODE Z."""
+        parameters = self.parameters
+        return Deflater(parameters.compression_level) if parameters.is_compressed else None
 
     def path(self, command: Command) -> str:
         """Return the virtual path that a command's argument means; without argument the working directory.

@@ -104,6 +104,17 @@ class Workers:
             self._start_worker(job)
         return future
 
+    def offer(self, work: Callable[[], object]) -> bool:
+        """Have `work` called if that can be; False when all are busy, or closed. Does not block.
+
+        For what can as well be left to the next time.
+        """
+        try:
+            self.submit(work)
+        except (WorkersBusy, RuntimeError):
+            return False
+        return True
+
     def close(self, *, wait: bool = True, seconds: float | None = None) -> bool:
         """Take no more work, cancel what waits for a thread, and end the threads as they finish.
 

@@ -36,7 +36,7 @@ def test_a_certificate_that_ends_soon_is_told_of_every_day(
     server = SimpleNamespace(
         config=configuration(tmp_path, tls="expiry_warning_days = 100\nreload_seconds = 0"),
         loop=SimpleNamespace(call_later=call_later),
-        helpers=SimpleNamespace(submit=lambda work: work()),
+        helpers=SimpleNamespace(offer=lambda work: work()),
         is_draining=False,
     )
     keeper = CertificateKeeper(server)  # type: ignore[arg-type]

@@ -459,12 +459,14 @@ def test_owners_without_a_name_are_numbers(storage: LocalStorage, tmp_path: Path
 def test_what_a_killed_server_left_goes_whatever_its_age_and_nothing_that_is_being_written(
     tmp_path: Path,
 ) -> None:
-    work = "import sys, time; from pathlib import Path; from lockgate.storage.base import WriteMode\n"
+    work = "import sys; from pathlib import Path; from lockgate.storage.base import WriteMode\n"
     work += "from lockgate.storage.local import LocalStorage\n"
     work += f"one = LocalStorage(Path({str(tmp_path)!r})).open_write('/dead', WriteMode.REPLACE)\n"
-    work += "one.write(b'half'); print('ready', flush=True); time.sleep(60)"
+    work += "one.write(b'half'); print('ready', flush=True); sys.stdin.read()"
     with (
-        subprocess.Popen([sys.executable, "-c", work], stdout=subprocess.PIPE) as writer,
+        subprocess.Popen(
+            [sys.executable, "-c", work], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        ) as writer,
         contextlib.closing(LocalStorage(tmp_path)) as storage,
     ):
         assert writer.stdout is not None

@@ -195,3 +195,13 @@ def test_a_pool_that_grows_takes_more_work_at_once() -> None:
         assert all(future.result(10) for future in (first, second, waiting))
         with pytest.raises(ValueError, match="max_threads"):
             workers.resize(0, queue_limit=0)
+
+
+def test_what_is_offered_is_done_or_left() -> None:
+    done, gate = threading.Event(), threading.Event()
+    with Workers(1, queue_limit=0) as workers:
+        assert workers.offer(gate.wait)
+        assert not workers.offer(done.set)  # busy
+        gate.set()
+    assert not workers.offer(done.set)  # closed
+    assert not done.is_set()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,17 +28,13 @@ def user_number(name: str) -> int:
     Raises:
         ConfigError: There is no such user here.
     """
-    if name.isascii() and name.isdigit():
-        return _checked("owner", name)
-    try:
+
+    def look_up() -> int:
         import pwd
 
         return pwd.getpwnam(name).pw_uid
-    except (ImportError, KeyError):
-        raise ConfigError(
-            f'owner: this machine has no user "{shorten(name)}"; '
-            "write one that `getent passwd` shows, or a number"
-        ) from None
+
+    return _number("owner", name, look_up, noun="user", database="passwd")
 
 
 def group_number(name: str) -> int:
@@ -47,16 +43,24 @@ def group_number(name: str) -> int:
     Raises:
         ConfigError: There is no such group here.
     """
-    if name.isascii() and name.isdigit():
-        return _checked("group", name)
-    try:
+
+    def look_up() -> int:
         import grp
 
         return grp.getgrnam(name).gr_gid
+
+    return _number("group", name, look_up, noun="group", database="group")
+
+
+def _number(key: str, name: str, look_up: Callable[[], int], *, noun: str, database: str) -> int:
+    if name.isascii() and name.isdigit():
+        return _checked(key, name)
+    try:
+        return look_up()
     except (ImportError, KeyError):
         raise ConfigError(
-            f'group: this machine has no group "{shorten(name)}"; '
-            "write one that `getent group` shows, or a number"
+            f'{key}: this machine has no {noun} "{shorten(name)}"; '
+            f"write one that `getent {database}` shows, or a number"
         ) from None
 
 

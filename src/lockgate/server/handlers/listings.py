@@ -17,7 +17,6 @@ from lockgate.server.jobs import Job
 from lockgate.server.session import Direction
 from lockgate.storage.base import EntryKind
 from lockgate.transfer import pump
-from lockgate.transfer.deflate import Deflater
 
 if TYPE_CHECKING:
     from lockgate.protocol.commands import Command
@@ -174,8 +173,7 @@ def _send(
     line: _Line,
     close: Callable[[], None],
 ) -> Reply:
-    parameters = session.parameters
-    compress = Deflater(parameters.compression_level) if parameters.is_compressed else None
+    compress = session.deflater()
     throttle = session.throttle(Direction.OUT)
 
     def chunks() -> Iterator[bytes]:

@@ -16,7 +16,7 @@ from lockgate.server.jobs import Job
 from lockgate.server.session import Direction
 from lockgate.storage.base import OffsetBeyondEnd, WriteMode
 from lockgate.transfer import pump
-from lockgate.transfer.deflate import Deflater, Inflater
+from lockgate.transfer.deflate import Inflater
 from lockgate.transfer.outcome import Outcome, OutcomeStatus
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ async def retr(session: Session, command: Command) -> Reply:
     path = session.path(command)
     storage, state = session.storage, session.control.core.state
     offset, last = state.restart_offset, state.range_end
-    is_ascii, compress = session.is_ascii, _deflater(session)
+    is_ascii, compress = session.is_ascii, session.deflater()
     if last is None:
         reader = await session.in_worker(lambda: _open_reader(storage, path, 0 if is_ascii else offset))
     else:
@@ -154,11 +154,6 @@ def _open_range(storage: Storage, path: str, first: int) -> ReadHandle:
         reader.close()
         raise
     return reader
-
-
-def _deflater(session: Session) -> Deflater | None:
-    parameters = session.parameters
-    return Deflater(parameters.compression_level) if parameters.is_compressed else None
 
 
 def _receive(session: Session, command: Command, *, path: str, handle: WriteHandle) -> Reply:
